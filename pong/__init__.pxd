@@ -1,0 +1,1 @@
+"""Declarations of pong for `cimport`; the kernel is in `pong.kernel`."""

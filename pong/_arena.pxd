@@ -1,0 +1,30 @@
+"""The mapping behind a pool, and waiting on it."""
+from libc.stdint cimport uint32_t, uint64_t
+
+from pong.kernel.layout cimport pong_arena, pong_header
+
+
+cdef enum:
+    NOW = 0
+
+cdef uint64_t FOREVER
+
+cdef enum counted:
+    ARENAS
+    LEASES
+    HANDLES
+    PINS
+    LINKS
+    COUNTED
+
+
+cdef class Arena:
+    cdef pong_arena a
+    cdef uint64_t size
+
+
+cdef Arena map_arena(pong_header* geometry, bint lock, uint64_t start)
+cdef uint64_t deadline_of(object timeout) except? 1
+cdef bint sleep_on(Arena arena, uint32_t* event, uint32_t seen, uint64_t deadline) except -1
+cdef uint64_t as_count(object value, str name, uint64_t least, uint64_t most) except? 0
+cdef void balance_add(counted what, int number) noexcept nogil

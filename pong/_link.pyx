@@ -1,0 +1,562 @@
+"""A link's two ends: `Sender` and `Receiver`, and the waiting between them."""
+import os
+
+cimport cython
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
+
+from pong._arena cimport FOREVER, LINKS, NOW, Arena, as_count, balance_add, deadline_of, sleep_on
+from pong._buffer cimport Buffer, as_tag, attach, blank_buffer
+from pong._pool cimport BufferPool
+from pong._views cimport Views, drop_set, view_set
+from pong._pool import set_link_factory
+from pong.errors import ClosedError, DetachedError, Empty
+from pong.kernel.arena cimport arena_wiped
+from pong.kernel.atomic cimport load_relaxed_u64, load_seq_cst_u32, store_relaxed_u32
+from pong.kernel.layout cimport (
+    PONG_HAS_MESSAGE, PONG_RECEIVER_CLOSED, PONG_SENDER_CLOSED, pong_slot,
+)
+from pong.kernel.platform cimport pong_event_clear, pong_event_close, pong_event_open, pong_event_signal
+from pong.kernel.ring cimport ring_look_rt
+from pong.kernel.opening cimport link_begin, link_close, link_closed, link_end, link_find_idle
+from pong.kernel.transfer cimport SENT, recv_rt, release_rt, send_batch_rt, send_rt
+from pong.kernel.wait cimport prepare_wait
+
+cdef uint32_t BOTH = PONG_SENDER_CLOSED | PONG_RECEIVER_CLOSED
+
+
+@cython.final
+cdef class Link:
+    """What both ends share: the place in the arena, the messages, the file descriptor."""
+
+    def __cinit__(self):
+        self.ended = BOTH
+        self.read_fd = self.write_fd = -1
+        self.messages = {}
+
+    def __dealloc__(self):
+        if self.views == NULL:
+            return
+        # Both ends have been closed by their finalizers. In a cycle the messages may already be gone.
+        if self.read_fd >= 0:
+            store_relaxed_u32(<uint32_t*>&self.l.control.fd, <uint32_t>-1)
+            pong_event_close(self.read_fd, self.write_fd)
+        balance_add(LINKS, -1)
+        Py_XDECREF(self.views)
+
+    cdef int check_sender(self) except -1:
+        """Raise unless Python may send."""
+        if self.ended & PONG_SENDER_CLOSED:
+            raise ClosedError("the sender is closed")
+        if link_closed(self.a, self.index) & PONG_RECEIVER_CLOSED:
+            raise ClosedError("the receiver is closed")
+        # C5: pairs with C4. A pool that was closed before is seen closed.
+        if load_seq_cst_u32(&self.a.control.closed):
+            raise ClosedError("the pool is closed")
+        if self.native:
+            raise RuntimeError("a native stream sends on this link: Python cannot")
+        return 0
+
+    cdef void close_side(self, uint32_t side):
+        """Close one side; the receiver's sends what is queued home, whoever comes last ends the link."""
+        cdef list dropped = []
+        with cython.critical_section(self):
+            if self.ended & side:
+                return
+            self.ended |= side
+            if arena_wiped(self.a):
+                return
+            link_close(self.a, self.index, side)
+            if side == PONG_RECEIVER_CLOSED or self.ended == BOTH:
+                self.drain(dropped)
+            if self.ended == BOTH:
+                link_end(self.a, self.index)
+        # The messages go now, when everything is in its place: to drop one may run any code.
+        dropped.clear()
+
+    cdef void drain(self, list dropped):
+        """Release every queued buffer; its message goes into ``dropped``."""
+        cdef uint64_t word
+        cdef int32_t slot
+        while True:
+            slot = recv_rt(self.a, self.index, &word)
+            if slot < 0:
+                return
+            if self.a.slots[slot].flags & PONG_HAS_MESSAGE and self.messages is not None:
+                dropped.append(self.messages.pop(slot, None))
+            release_rt(self.a, slot, word)
+
+    cdef bint is_over(self) noexcept:
+        """Tell whether nothing more can come, but for what is in the ring; to be asked before looking there."""
+        return (
+            self.ended & PONG_RECEIVER_CLOSED
+            or link_closed(self.a, self.index) & PONG_SENDER_CLOSED
+            # C7: pairs with C4. Sequentially consistent, because a waiter looks here after it has set its bit.
+            or load_seq_cst_u32(&self.a.control.closed)
+            or arena_wiped(self.a)
+        )
+
+    cdef bint waiting(self) noexcept:
+        """Tell whether a message is in the ring."""
+        cdef uint32_t slot
+        return not self.ended & PONG_RECEIVER_CLOSED and ring_look_rt(
+            self.a, self.index, load_relaxed_u64(&self.l.receiver.tail), &slot
+        )
+
+    cdef bint take(self, Buffer buf):
+        """Attach the next message to a blank handle, or return False."""
+        cdef uint64_t word
+        cdef int32_t slot
+        cdef object message = None
+        with cython.critical_section(self):
+            if self.ended & PONG_RECEIVER_CLOSED:
+                return False
+            slot = recv_rt(self.a, self.index, &word)
+            if slot < 0:
+                if self.read_fd >= 0:
+                    self.rearm()
+                return False
+            if self.a.slots[slot].flags & PONG_HAS_MESSAGE:
+                self.a.slots[slot].flags = 0
+                message = self.messages.pop(slot)
+            attach(buf, <Views>self.views, slot, word, message)
+            if self.read_fd >= 0:
+                self.rearm()
+        return True
+
+    cdef void rearm(self) noexcept:
+        """Make the file descriptor readable exactly while a message, or the end, is there."""
+        if self.waiting() or self.is_over():
+            return
+        pong_event_clear(self.read_fd)
+        prepare_wait(&self.l.control.event)
+        if self.waiting() or self.is_over():
+            pong_event_signal(self.write_fd)
+
+
+def open_link(BufferPool pool):
+    """Open a link of ``pool``: what `BufferPool.link` calls."""
+    cdef Link link = Link.__new__(Link)
+    cdef Sender sender = Sender.__new__(Sender)
+    cdef Receiver receiver = Receiver.__new__(Receiver)
+    cdef int32_t index
+    with cython.critical_section(pool):
+        index = link_find_idle(pool.a)
+        if index < 0:
+            raise RuntimeError(
+                f"all {pool.a.header.max_links} links of the pool are open: close both ends of one, "
+                "or make the pool with more max_links"
+            )
+        link_begin(pool.a, index)
+    Py_INCREF(pool.views)
+    link.views = <PyObject*>pool.views
+    link.a = pool.a
+    link.index = index
+    link.l = &link.a.links[index]
+    link.ended = 0
+    balance_add(LINKS, 1)
+    sender.link = link
+    receiver.link = link
+    return sender, receiver
+
+
+set_link_factory(open_link)
+
+
+@cython.final
+cdef class Sender:
+    """The end of a link that buffers go into. Made by `BufferPool.link`.
+
+    Dropping the last reference closes it: the receiver gets what is queued, then `ClosedError`.
+    """
+
+    def __init__(self):
+        raise TypeError("a Sender comes from BufferPool.link()")
+
+    def __del__(self):
+        self.close()
+
+    def send(self, Buffer buf not None, *, tag=None, message=None):
+        """Transfer a buffer to the receiver. The handle is detached, its `samples` have length 0.
+
+        Parameters
+        ----------
+        buf : Buffer
+            An owned buffer of the link's pool.
+        tag : int, optional
+            Sets `Buffer.tag`: 64 bits, signed.
+        message : object, optional
+            Any object, for `Buffer.message` at the receiver.
+
+        Raises
+        ------
+        DetachedError
+            The buffer was already sent or released.
+        BufferError
+            Counted views of its samples still live; the text says how many.
+        ClosedError
+            The sender, the receiver or the pool is closed.
+        ValueError, TypeError
+            Not a buffer of this pool, or not a tag.
+        RuntimeError
+            A native stream sends on this link.
+
+        Notes
+        -----
+        On any error nothing has changed. Thread: any. Blocks: no. Allocates: no, without a message.
+        """
+        cdef Link link = self.link
+        cdef pong_slot* s
+        cdef int64_t new_tag = 0, old_tag
+        cdef uint64_t word
+        cdef view_set taken
+        cdef int result
+        if tag is not None:
+            new_tag = as_tag(tag)
+        with cython.critical_section(link, buf):
+            link.check_sender()
+            buf.check_sendable(<Views>link.views)
+            s = buf.header()
+            if message is not None:
+                link.messages[buf.slot] = message
+                s.flags = PONG_HAS_MESSAGE
+            old_tag = s.tag
+            if tag is not None:
+                s.tag = new_tag
+            word = buf.word
+            taken = buf.leave()
+            result = send_rt(link.a, link.index, buf.slot, &word)
+            if result == SENT:
+                buf.word = 0
+            else:
+                s.tag = old_tag
+                s.flags = 0
+                buf.come_back(taken, word)
+                link.messages.pop(buf.slot, None)
+        if result != SENT:
+            raise ClosedError("the receiver was closed meanwhile")
+        # Only now, when the move is over, may other code run.
+        drop_set(taken)
+        buf._message = None
+
+    def send_many(self, items):
+        """Transfer several buffers: all or none, and the receiver sees all of them at once.
+
+        Parameters
+        ----------
+        items : iterable of Buffer or (Buffer, tag, message)
+            The last two of a tuple may be left out, or be None.
+
+        Raises
+        ------
+        DetachedError, BufferError, ClosedError, ValueError, TypeError, RuntimeError
+            As `send`, for any of the buffers; also ValueError if one is named twice. An error that the iterable raises
+            comes through. Nothing has changed then.
+
+        Notes
+        -----
+        Thread: any. Blocks: no. Allocates: yes.
+        """
+        cdef Link link = self.link
+        cdef list parts = [as_part(item) for item in items]
+        cdef Buffer buf
+        cdef Py_ssize_t i, number = len(parts)
+        cdef uint32_t* slots
+        cdef uint64_t* words
+        cdef view_set* taken
+        cdef set seen = set()
+        cdef dict messages = {}
+        with cython.critical_section(link):
+            link.check_sender()
+            for buf, tag, message in parts:
+                buf.check_sendable(<Views>link.views)
+                if buf.slot in seen:
+                    raise ValueError("a buffer is named twice")
+                seen.add(buf.slot)
+                if message is not None:
+                    messages[buf.slot] = message
+            if not number:
+                return
+            slots = <uint32_t*>PyMem_Malloc(number * (sizeof(uint32_t) + sizeof(uint64_t) + sizeof(view_set)) + 16)
+            if slots == NULL:
+                raise MemoryError()
+            # The widest first, for alignment.
+            taken = <view_set*>slots
+            words = <uint64_t*>(taken + number)
+            slots = <uint32_t*>(words + number)
+            try:
+                link.messages.update(messages)
+                for i in range(number):
+                    buf, tag, message = parts[i]
+                    slots[i] = buf.slot
+                    words[i] = buf.word
+                    if tag is not None:
+                        buf.header().tag = tag
+                    buf.header().flags = PONG_HAS_MESSAGE if message is not None else 0
+                    taken[i] = buf.leave()
+                    buf.word = 0
+                send_batch_rt(link.a, link.index, slots, words, number)
+                for i in range(number):
+                    drop_set(taken[i])
+            finally:
+                PyMem_Free(taken)
+
+    @property
+    def closed(self):
+        """Whether this end is closed."""
+        return self.link is None or self.link.ended & PONG_SENDER_CLOSED != 0
+
+    def close(self):
+        """Close this end: the receiver gets what is queued, then `ClosedError`. Closing twice changes nothing.
+
+        Notes
+        -----
+        Thread: any. Blocks: no. Allocates: yes.
+        """
+        if self.link is not None:
+            self.link.close_side(PONG_SENDER_CLOSED)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def __repr__(self):
+        return "<pong.Sender closed>" if self.closed else f"<pong.Sender of link {self.link.index}>"
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError("a Sender belongs to one process: it cannot be copied or pickled")
+
+
+cdef tuple as_part(object item):
+    """Return (buffer, tag, message) of one item of `Sender.send_many`."""
+    if isinstance(item, Buffer):
+        return item, None, None
+    if not isinstance(item, tuple) or not 1 <= len(item) <= 3 or not isinstance(item[0], Buffer):
+        raise TypeError(f"each item must be a Buffer or a tuple (Buffer, tag, message), not {item!r}")
+    buf, tag, message = item + (None,) * (3 - len(item))
+    return buf, None if tag is None else as_tag(tag), message
+
+
+@cython.final
+cdef class Receiver:
+    """The end of a link that buffers come out of. Made by `BufferPool.link`.
+
+    ``for buf in receiver:`` ends when the sender has closed and all is received; write ``with buf:`` inside the loop,
+    or one more slot is held while the next buffer is awaited. Dropping the last reference closes it.
+    """
+
+    def __init__(self):
+        raise TypeError("a Receiver comes from BufferPool.link()")
+
+    def __del__(self):
+        self.close()
+
+    cdef Link open_link(self):
+        if self.link is None or self.link.ended & PONG_RECEIVER_CLOSED:
+            raise ClosedError("the receiver is closed")
+        return self.link
+
+    def recv(self, timeout=None):
+        """Return the next buffer.
+
+        Parameters
+        ----------
+        timeout : float or None
+            Seconds to wait for one; None waits for ever, 0 not at all.
+
+        Returns
+        -------
+        Buffer
+            A new handle that owns the block.
+
+        Raises
+        ------
+        Empty
+            Nothing came in time.
+        ClosedError
+            This end is closed; or the sender or the pool is, and everything has been received.
+        TypeError, ValueError
+            Not a timeout.
+
+        Notes
+        -----
+        Thread: any; a buffer goes to exactly one call. Blocks: up to ``timeout``; Ctrl-C ends the wait and loses
+        nothing. Allocates: no.
+        """
+        return self.take_until(FOREVER if timeout is None else deadline_of(timeout))
+
+    def recv_nowait(self):
+        """Return the next buffer, or raise `Empty` at once: ``recv(0)``.
+
+        Raises
+        ------
+        Empty, ClosedError
+            As `recv`.
+
+        Notes
+        -----
+        Thread: any. Blocks: no. Allocates: no.
+        """
+        return self.take_until(NOW)
+
+    cdef Buffer take_until(self, uint64_t deadline):
+        cdef Link link = self.open_link()
+        cdef Buffer buf = blank_buffer()
+        cdef uint32_t seen = 0
+        cdef bint armed = False, over
+        while True:
+            over = link.is_over()
+            if link.take(buf):
+                return buf
+            if over:
+                raise ClosedError("the link is closed and everything has been received")
+            if deadline == NOW:
+                raise Empty("no buffer came within the timeout")
+            if not armed:
+                seen = prepare_wait(&link.l.control.event)
+                armed = True
+                continue
+            armed = False
+            if not sleep_on((<Views>link.views).arena, &link.l.control.event, seen, deadline):
+                deadline = NOW
+
+    def poll(self, timeout=0):
+        """Tell whether a buffer is there, or the end (the next `recv` will not wait).
+
+        Parameters
+        ----------
+        timeout : float or None
+            Seconds to wait for it; None waits for ever.
+
+        Returns
+        -------
+        bool
+
+        Raises
+        ------
+        ClosedError
+            This end is closed.
+        TypeError, ValueError
+            Not a timeout.
+
+        Notes
+        -----
+        Thread: any. Blocks: up to ``timeout``. Allocates: no.
+        """
+        cdef Link link = self.open_link()
+        cdef uint64_t deadline = deadline_of(timeout)
+        cdef uint32_t seen
+        while True:
+            seen = 0 if deadline == NOW else prepare_wait(&link.l.control.event)
+            if link.is_over() or link.waiting():
+                return True
+            if deadline == NOW:
+                return False
+            if not sleep_on((<Views>link.views).arena, &link.l.control.event, seen, deadline):
+                deadline = NOW
+
+    def drain(self, max=None):
+        """Return all buffers that are there now, without waiting.
+
+        Parameters
+        ----------
+        max : int, optional
+            No more than these; 1 or more.
+
+        Returns
+        -------
+        list of Buffer
+            Empty when nothing is there.
+
+        Raises
+        ------
+        ClosedError
+            As `recv`.
+        TypeError, ValueError
+            ``max`` is not a number of buffers.
+
+        Notes
+        -----
+        Thread: any. Blocks: no. Allocates: the list.
+        """
+        cdef Link link = self.open_link()
+        cdef uint64_t most = <uint64_t>-1 if max is None else as_count(max, "max", 1, <uint64_t>-1)
+        cdef bint over = link.is_over()
+        cdef Buffer buf = blank_buffer()
+        result = []
+        while <uint64_t>len(result) < most and link.take(buf):
+            result.append(buf)
+            buf = blank_buffer()
+        if over and not result:
+            raise ClosedError("the link is closed and everything has been received")
+        return result
+
+    @cython.critical_section
+    def fileno(self):
+        """Return a file descriptor for ``select`` and its like, the same one at each call.
+
+        When it turns readable a buffer or the end may be there: use `recv_nowait`. Do not read from it or close it.
+
+        Raises
+        ------
+        ClosedError
+            This end is closed.
+        OSError
+            The system gives no descriptor.
+
+        Notes
+        -----
+        Thread: any. Blocks: no. Allocates: a file descriptor, once.
+        """
+        cdef Link link = self.open_link()
+        cdef int error
+        if link.read_fd < 0:
+            error = pong_event_open(&link.read_fd, &link.write_fd)
+            if error:
+                raise OSError(error, f"{os.strerror(error)}: cannot make a file descriptor for the receiver")
+            store_relaxed_u32(<uint32_t*>&link.l.control.fd, <uint32_t>link.write_fd)
+            if link.waiting() or link.is_over():
+                pong_event_signal(link.write_fd)
+            else:
+                link.rearm()
+        return link.read_fd
+
+    @property
+    def closed(self):
+        """Whether this end is closed."""
+        return self.link is None or self.link.ended & PONG_RECEIVER_CLOSED != 0
+
+    def close(self):
+        """Close this end: queued buffers go home, `Sender.send` raises `ClosedError`. Closing twice changes nothing.
+
+        Notes
+        -----
+        Thread: any. Blocks: no. Allocates: yes.
+        """
+        if self.link is not None:
+            self.link.close_side(PONG_RECEIVER_CLOSED)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        try:
+            return self.take_until(FOREVER)
+        except ClosedError:
+            raise StopIteration from None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def __repr__(self):
+        return "<pong.Receiver closed>" if self.closed else f"<pong.Receiver of link {self.link.index}>"
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError("a Receiver belongs to one process: it cannot be copied or pickled")

@@ -1,0 +1,119 @@
+"""Reading an arena's meters, from any thread and at any time, without disturbing who writes them."""
+from libc.stdint cimport uint32_t, uint64_t
+
+from pong.kernel.atomic cimport load_acquire_u64, load_relaxed_u32, load_relaxed_u64
+from pong.kernel.freeset cimport freeset_has
+from pong.kernel.layout cimport (
+    PONG_BUCKETS, PONG_FREE, PONG_IDLE, PONG_OWNED, PONG_QUEUED, pong_arena, pong_histogram, pong_link,
+)
+from pong.kernel.meter cimport bucket_floor
+from pong.kernel.transfer cimport owner_holder_rt, owner_state_rt
+from pong.stats import Histogram, LinkStats, PoolStats
+
+
+cdef dict histogram_counters(pong_histogram* h):
+    cdef uint32_t i
+    return {
+        "sum": load_relaxed_u64(&h.sum),
+        "buckets": {i: load_relaxed_u64(&h.bucket[i]) for i in range(PONG_BUCKETS) if load_relaxed_u64(&h.bucket[i])},
+    }
+
+
+cdef dict pool_counters(pong_arena* a):
+    """Return the counters as they are now: the baseline that a later `pool_stats` subtracts."""
+    cdef uint32_t i
+    cdef pong_link* link
+    counters = {
+        "acquired": load_relaxed_u64(&a.acquirer.acquired),
+        "overflowed": load_relaxed_u64(&a.acquirer.overflowed),
+        "exhausted": load_relaxed_u64(&a.acquirer.exhausted),
+        "hold": histogram_counters(a.hold),
+    }
+    for i in range(a.header.max_links):
+        link = &a.links[i]
+        if not load_relaxed_u32(&link.control.closed) & PONG_IDLE:
+            counters["link", i] = {
+                "opened": link.control.opened,
+                "sent": load_relaxed_u64(&link.sender.sent),
+                "received": load_relaxed_u64(&link.receiver.received),
+                "dropped": load_relaxed_u64(&link.sender.dropped),
+                "latency": histogram_counters(&a.latency[i]),
+            }
+    return counters
+
+
+cdef object since(pong_histogram* h, dict now, dict before):
+    """Return what a histogram has counted since a baseline."""
+    cdef double ns = 1e-9
+    old = before.get("buckets", {})
+    buckets = tuple(
+        (bucket_floor(i) * ns, bucket_floor(i + 1) * ns, count - old.get(i, 0))
+        for i, count in now["buckets"].items()
+        if count > old.get(i, 0)
+    )
+    count = sum(bucket[2] for bucket in buckets)
+    total = (now["sum"] - before.get("sum", 0)) * ns
+    # The greatest ever bounds the greatest since the baseline, and so does the last bucket that grew.
+    greatest = min(load_relaxed_u64(&h.max) * ns, buckets[-1][1]) if buckets else 0.0
+    return Histogram(count=count, mean=total / count if count else 0.0, max=greatest, buckets=buckets)
+
+
+cdef object pool_stats(pong_arena* a, dict baseline):
+    """Return the state of a pool, its counters counted from ``baseline``.
+
+    Free slots are counted in the free set, owned and queued ones by their owner words, so that I3 can be checked.
+    """
+    cdef uint32_t slot, state
+    cdef uint64_t word
+    cdef bint back, pin
+    cdef uint32_t free = 0, owned = 0, pinned = 0, overflow_in_use = 0
+    queued = {}
+    for slot in range(a.header.slots):
+        # O7: pairs with O1, O2. The word and the free set may disagree only while a move is under way.
+        word = load_acquire_u64(&a.slots[slot].owner)
+        state = owner_state_rt(word)
+        back = freeset_has(a, slot)
+        pin = load_relaxed_u32(&a.slots[slot].pins) != 0
+        if state == PONG_OWNED:
+            owned += 1
+        elif state == PONG_QUEUED:
+            queued[owner_holder_rt(word)] = queued.get(owner_holder_rt(word), 0) + 1
+        elif pin:
+            pinned += 1
+        elif back and slot < a.header.count:
+            free += 1
+        if slot >= a.header.count and (state != PONG_FREE or pin):
+            overflow_in_use += 1
+    now = pool_counters(a)
+    links = []
+    for i in range(a.header.max_links):
+        counters = now.get(("link", i))
+        if counters is None:
+            continue
+        before = baseline.get(("link", i), {})
+        if before.get("opened") != counters["opened"]:
+            before = {}
+        links.append(LinkStats(
+            index=i,
+            sent=counters["sent"] - before.get("sent", 0),
+            received=counters["received"] - before.get("received", 0),
+            dropped=counters["dropped"] - before.get("dropped", 0),
+            queued=queued.get(i, 0),
+            latency=since(&a.latency[<uint32_t>i], counters["latency"], before.get("latency", {})),
+        ))
+    waiting = sum(queued.values())
+    return PoolStats(
+        count=a.header.count,
+        overflow=a.header.overflow,
+        free=free,
+        owned=owned,
+        queued=waiting,
+        pinned=pinned,
+        in_use=owned + waiting + pinned,
+        overflow_in_use=overflow_in_use,
+        acquired=now["acquired"] - baseline.get("acquired", 0),
+        overflowed=now["overflowed"] - baseline.get("overflowed", 0),
+        exhausted=now["exhausted"] - baseline.get("exhausted", 0),
+        hold=since(a.hold, now["hold"], baseline.get("hold", {})),
+        links=tuple(links),
+    )

@@ -1,0 +1,1 @@
+"""Sound files for a first try."""

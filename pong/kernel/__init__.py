@@ -1,0 +1,1 @@
+"""The kernel's declarations, for ``cimport``; there is nothing here to import."""

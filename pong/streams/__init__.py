@@ -1,0 +1,1 @@
+"""Streams: device callbacks in native code."""

@@ -1,0 +1,68 @@
+"""Builds the extension modules; everything else is in pyproject.toml.
+
+``PONG_BUILD`` chooses the build: ``release`` (the default), ``debug`` (invariants checked, books kept), ``cover``
+(line coverage by gcov), ``tsan`` (thread sanitizer) or ``asan`` (address and undefined-behaviour sanitizers).
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+BUILDS = {
+    "release": (["-O3"], []),
+    "debug": (["-O1", "-g", "-DPONG_DEBUG=1"], []),
+    "cover": (["-O0", "-g", "--coverage", "-fprofile-update=atomic"], ["--coverage"]),
+    "tsan": (["-O1", "-g", "-fsanitize=thread", "-DPONG_DEBUG=1"], ["-fsanitize=thread"]),
+    "asan": (
+        ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-DPONG_DEBUG=1"],
+        ["-fsanitize=address,undefined"],
+    ),
+}
+
+# In one place, for every module.
+DIRECTIVES = {
+    "language_level": 3,
+    "embedsignature": True,
+    "boundscheck": False,
+    "wraparound": False,
+    "cdivision": True,
+    "auto_pickle": False,
+    "freethreading_compatible": True,
+}
+
+build = os.environ.get("PONG_BUILD", "release")
+if build not in BUILDS:
+    sys.exit(f"PONG_BUILD must be one of {', '.join(BUILDS)}, not {build!r}")
+compile_args, link_args = BUILDS[build] if os.name != "nt" else ([], [])
+
+# Relative to this folder, whatever folder the build is started from.
+os.chdir(Path(__file__).resolve().parent)
+sources = sorted([*Path("pong").glob("_*.pyx"), *Path("pong/streams").glob("*.pyx")])
+extensions = [
+    Extension(
+        ".".join(source.with_suffix("").parts),
+        [str(source)],
+        include_dirs=[".", numpy.get_include()],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+        extra_compile_args=compile_args,
+        extra_link_args=link_args,
+        depends=[str(header) for header in sorted(Path("pong").rglob("*.h"))],
+    )
+    for source in sources
+]
+jobs = os.cpu_count() or 1
+
+setup(
+    ext_modules=cythonize(
+        extensions,
+        nthreads=jobs,
+        compiler_directives=DIRECTIVES,
+        build_dir=f"build/cython-{build}",
+        emit_linenums=build == "cover",
+    ),
+    options={"build_ext": {"parallel": jobs}},
+)

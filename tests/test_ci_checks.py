@@ -1,0 +1,423 @@
+"""The checks in ci/: each passes on a small correct tree, and is seen to fail on every kind of fault it names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CI = Path(__file__).resolve().parent.parent / "ci"
+sys.path.insert(0, str(CI))
+
+import check_invariants  # noqa: E402
+import check_layers  # noqa: E402
+import check_orders  # noqa: E402
+import check_rt  # noqa: E402
+
+PACKAGES = {f"pong/{package}__init__.{end}": "" for package in ("", "kernel/", "streams/") for end in ("py", "pxd")}
+
+
+def plant(root: Path, *trees: dict[str, str]) -> Path:
+    """Write files below ``root``; a later tree's file replaces an earlier one's."""
+    for path, text in {name: text for tree in trees for name, text in tree.items()}.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text, encoding="utf-8")
+    return root
+
+
+def names_only(faults: list[str], place: str, words: str) -> bool:
+    """Tell whether faults were found, all of them at the place and in the words expected."""
+    return bool(faults) and all(fault.startswith(place) and words in fault for fault in faults)
+
+
+LAYERS = PACKAGES | {
+    "pong/__init__.py": "from ._pool import BufferPool\nfrom . import aio, cli\n",
+    "pong/errors.py": '"""\nimport pong._pool\ncdef extern from "pong/_pool.h":\n"""\nimport queue\n',
+    "pong/stats.py": "from .errors import DetachedError\n",
+    "pong/kernel/atomic.h": "#include <stdint.h>\n/* #include \"pong/kernel/ring.h\" */\n",
+    "pong/kernel/atomic.pxd": (
+        'from libc.stdint cimport uint32_t\ncdef extern from "pong/kernel/atomic.h" nogil:\n    pass\n'
+    ),
+    "pong/kernel/layout.h": '#include "atomic.h"\n#include "pong/kernel/atomic.h"\n',
+    "pong/kernel/ring.pxd": (
+        "cimport cython\nfrom libc.string cimport memcpy\n"
+        "from pong.kernel.atomic cimport (  # all\n    load, store,\n)\n"
+        "from .layout cimport slot\nfrom pong.kernel cimport atomic as a, layout\n"
+    ),
+    "pong/_pool.pyx": (
+        "import numpy\nfrom cpython.mem cimport PyMem_Malloc\ncimport pong.kernel.ring\nfrom . import errors\n"
+    ),
+    "pong/_pool.c": '#include "pong/cli.h"\n',
+    "pong/_pool.pyi": "from ._link import Sender\n",
+    "pong/streams/base.pxd": "from pong.kernel.ring cimport ring\n",
+    "pong/streams/jack.pyx": "from pong.streams.base cimport capture_rt\nfrom ..kernel cimport ring\n",
+    "pong/streams/__init__.py": "from . import jack\n",
+    "pong/aio.py": "from ._pool import BufferPool\n",
+    "pong/cli.py": "import pong\nfrom . import cli_record\n",
+    "pong/cli_record.py": "from pong import BufferPool\n",
+    "pong/__main__.py": "from .cli import main\n",
+    "pong/examples/echo.py": "import pong\n",
+}
+
+UPWARD = [
+    ("pong/errors.py", "import os\nfrom . import stats\n", 2, "errors imports stats"),
+    ("pong/stats.py", "from pong.kernel.ring cimport x\n", 1, "stats cimports kernel/ring"),
+    ("pong/stats.py", "import pong\n", 1, "stats imports __init__"),
+    ("pong/stats.py", "def f():\n    import os, pong._pool as p\n", 2, "stats imports _pool"),
+    ("pong/kernel/atomic.pxd", "cimport pong.kernel.ring\n", 1, "kernel/atomic cimports kernel/ring"),
+    ("pong/kernel/atomic.pxd", "from pong.kernel cimport (\n    ring,\n)\n", 1, "kernel/atomic cimports kernel/ring"),
+    ("pong/kernel/atomic.pxd", "from pong.kernel cimport \\\n    ring\n", 1, "kernel/atomic cimports kernel/ring"),
+    ("pong/kernel/atomic.pxd", 'cdef extern from "pong/kernel/layout.h":\n    pass\n', 1, "includes kernel/layout"),
+    ("pong/kernel/atomic.pxd", 'cdef extern from *:\n    """\n    #include "layout.h"\n    """\n', 3, "includes k"),
+    ("pong/kernel/atomic.h", '\n#  include "layout.h"\n', 2, "kernel/atomic includes kernel/layout"),
+    ("pong/kernel/ring.pxd", "from pong.errors import ClosedError\n", 1, "the kernel imports errors"),
+    ("pong/kernel/ring.pxd", "from pong._pool cimport Pool\n", 1, "the kernel cimports _pool"),
+    ("pong/kernel/ring.pxd", "import os\n", 1, "the kernel imports Python module os"),
+    ("pong/kernel/ring.pxd", "from cpython.mem cimport PyMem_Malloc\n", 1, "the kernel cimports cpython.mem"),
+    ("pong/kernel/ring.pxd", "from cpython cimport mem\n", 1, "the kernel cimports cpython"),
+    ("pong/kernel/ring.pxd", "cimport numpy as cnp\n", 1, "the kernel cimports numpy"),
+    ("pong/kernel/ring.pxd", "from libcpp.atomic cimport atomic\n", 1, "the kernel cimports libcpp.atomic"),
+    ("pong/kernel/ring.pxd", 'cdef extern from "Python.h":\n    pass\n', 1, "the kernel includes Python.h"),
+    ("pong/kernel/layout.h", "#include <numpy/arrayobject.h>\n", 1, "the kernel includes numpy/arrayobject.h"),
+    ("pong/_pool.pyx", "from ._link import Sender\n", 1, "_pool imports _link"),
+    ("pong/_pool.pyx", "from pong cimport unheard\n", 1, "_pool cimports __init__"),
+    ("pong/_pool.pyx", "from .unheard import of\n", 1, "which is in no layer"),
+    ("pong/streams/jack.pyx", "from .virtual cimport run\n", 1, "streams/jack cimports streams/virtual"),
+    ("pong/streams/base.pxd", "from . cimport jack\n", 1, "streams/base cimports streams/jack"),
+    ("pong/aio.py", "from . import monitor\n", 1, "aio imports monitor"),
+    ("pong/aio.py", "from pong.examples import echo\n", 1, "aio imports examples/echo"),
+    ("pong/__init__.py", "from . import __main__\n", 1, "it may import anything else"),
+    ("pong/extra.py", "", 1, "extra is in no layer"),
+]
+
+
+def test_layers_pass(tmp_path: Path) -> None:
+    faults, summary = check_layers.check(plant(tmp_path, LAYERS))
+    assert faults == []
+    assert "imports" in summary
+
+
+@pytest.mark.parametrize(("path", "text", "line", "words"), UPWARD)
+def test_layers_fail(tmp_path: Path, path: str, text: str, line: int, words: str) -> None:
+    faults, _ = check_layers.check(plant(tmp_path, LAYERS, {path: text}))
+    assert names_only(faults, f"{path}:{line}:", words), faults
+
+
+ORDERED = '''\
+"""The ring.
+
+load_acquire_u32(p) in a docstring is no call.
+"""
+from pong.kernel.atomic cimport load_acquire_u32, store_release_u32
+
+cdef extern from "pong/kernel/atomic.h" nogil:
+    void store_release_u32(uint32_t* p, uint32_t v) noexcept
+
+
+cdef inline void publish_rt(uint32_t* p) noexcept nogil:
+    # Written last.
+    # R1: pairs with A1,
+    # A2. The samples, and the header
+    # that goes with them.
+    store_release_u32(p, 1)
+    store_relaxed_u32(p, 2)
+
+
+cdef inline int look_rt(uint32_t* p) noexcept nogil:
+    # A1: pairs with R1. What was written before.
+    # A2: pairs with R1. The same, later.
+    a = load_acquire_u32(p)
+    b = load_acquire_u32(p)
+    # W1: pairs with W2. Either this waiter is seen,
+    # W2: pairs with W1. or it sees.
+    c = fetch_or_seq_cst_u64(p) + load_seq_cst_u64(p)
+    if (a
+            # X1: pairs with X1. The other side's exchange.
+            and exchange_acq_rel_u32(p, 1)):
+        pass
+    return cas_release_u32(p, 0, 1)  # R2: pairs with A3. Everything.
+
+
+cdef inline int take_rt(uint32_t* p) noexcept nogil:
+    return load_acquire_u32(p)  # A3: pairs with R2. Everything.
+'''
+R2 = "  # R2: pairs with A3. Everything."
+
+# What is replaced in the correct file, by what, and the words of the fault.
+DISORDER = [
+    (R2, "", "cas_release has no label"),
+    ("    # A2: pairs with R1. The same, later.\n", "", "load_acquire has no label"),
+    ("    # W2: pairs with W1. or it sees.\n", "", "load_seq_cst has no label"),
+    ("# R2: pairs with A3. E", "# R2 pairs with A3. E", "cas_release has no label"),
+    ("    store_release_u32(p, 1)\n", "\n    store_release_u32(p, 1)\n", "store_release has no label"),
+    ("    store_release_u32(p, 1)\n", "", "label R1 has no ordered"),
+    ("store_relaxed_u32(p, 2)\n", "store_relaxed_u32(p, 2)  # Z1: pairs with A1. x\n", "label Z1 has no ordered"),
+    ("    pass\n", "    pass\n    # Z1: pairs with A1. Nothing.\n\n", "label Z1 has no ordered"),
+    ("# X1: pairs with X1", "# W1: pairs with W1", "label W1 is also at pong/kernel/ring.pxd:25"),
+    ("# R2: pairs with A3.", "# R2: pairs with A3, A9.", "A9, which does not exist"),
+    ("# A2: pairs with R1.", "# A2: pairs with X1.", "does not name it back"),
+    ("# R2: pairs with A3. Everything.", "# R2: pairs with A3.", "does not say what becomes visible"),
+    ("# R2: pairs with A3. Everything.", "# R2: pairs with nobody. Everything.", "names no partner"),
+    ("X1: pairs with X1", "I1: pairs with I1", "reads as an invariant"),
+    ("return load_acquire_u32(p)", "return cas_release_u32(p)", "A3 (cas_release) cannot pair"),
+    ("return load_acquire_u32(p)", "store_seq_cst_u32(p)", "A3 (store_seq_cst) cannot pair"),
+    ("cas_release_u32", "cas_acquire_u32", "A3 (load_acquire) cannot pair"),
+    ("cas_release_u32", "load_seq_cst_u32", "A3 (load_acquire) cannot pair"),
+    ("    pass\n", "    atomic_thread_fence(5)\n", "stand-alone fence atomic_thread_fence"),
+]
+
+
+def test_orders_pass(tmp_path: Path) -> None:
+    declared = "cdef extern from *:\n    int load_acquire_u32(p)\ncdef int load_acquire_u8(p)\n"
+    header = "/* no __sync_synchronize() */\n"
+    tree = {"pong/kernel/ring.pxd": ORDERED, "pong/kernel/atomic.pxd": declared, "pong/kernel/atomic.h": header}
+    faults, summary = check_orders.check(plant(tmp_path, tree))
+    assert faults == []
+    assert summary == "1 files, 8 labelled atomic operations"
+
+
+@pytest.mark.parametrize(("old", "new", "words"), DISORDER)
+def test_orders_fail(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert old in ORDERED
+    faults, _ = check_orders.check(plant(tmp_path, {"pong/kernel/ring.pxd": ORDERED.replace(old, new, 1)}))
+    assert any(fault.startswith("pong/kernel/ring.pxd:") and words in fault for fault in faults), faults
+
+
+def test_orders_pair_across_files(tmp_path: Path) -> None:
+    halves = ORDERED.partition("cdef inline int take_rt")
+    tree = {"pong/kernel/ring.pxd": halves[0], "pong/_link.pyx": halves[1] + halves[2]}
+    assert check_orders.check(plant(tmp_path, tree))[0] == []
+
+
+@pytest.mark.parametrize("fence", ["atomic_thread_fence(x)", "__sync_synchronize()", "_mm_mfence()"])
+def test_orders_refuse_fences_in_c(tmp_path: Path, fence: str) -> None:
+    verbatim = f'cdef extern from *:\n    """\n    static void f(void) {{ {fence}; }}\n    """\n'
+    tree = {"pong/kernel/ring.pxd": ORDERED, "pong/kernel/atomic.h": f"\n{fence};\n", "pong/_pool.pyx": verbatim}
+    faults, _ = check_orders.check(plant(tmp_path, tree))
+    assert [fault.split(" ")[0] for fault in faults] == ["pong/_pool.pyx:3:", "pong/kernel/atomic.h:2:"]
+
+
+LAYOUT = "/* Rules:\n *\n * I1 Only a slot's owner writes.\n * I2 Nothing can reach it, (see I1)\n *    ever.\n */\n"
+INVARIANTS = {
+    "pong/kernel/layout.h": LAYOUT,
+    "pong/kernel/ring.pxd": "cdef int f():  # only here\n    r'''Uses (I1).'''\n    return 'I7' + 1\n",
+    "pong/_pool.pyx": "# I2: says why\n",
+    "tests/test_ring.py": '"""I1 and I2."""\nx = ["I8"]\n',
+    "tests/test_ci_checks.py": '"""I9"""\n',
+}
+BROKEN = [
+    ("pong/_pool.pyx", "I2\n", "layout.h:4", "I2 is cited in no .pxd or .pyx"),
+    ("tests/test_ring.py", '"""I2, I11"""\n', "layout.h:3", "I1 is cited in no test"),
+    ("tests/test_ring.py", "# I1, I2\nx = 'I3'\n# I4\n", "tests/test_ring.py:3", "I4 is not defined"),
+    ("pong/_pool.pyx", '"""I2"""\n\n# I3\n', "pong/_pool.pyx:3", "I3 is not defined"),
+    ("pong/kernel/layout.h", LAYOUT.replace("* I2", "* I3"), "layout.h:1", "I2 is missing"),
+    ("pong/kernel/layout.h", LAYOUT.replace("   ever", "I1 ever"), "layout.h:5", "I1 is also defined at"),
+    ("pong/kernel/layout.h", LAYOUT.replace("Only a slot's owner writes.", ""), "layout.h:3", "I1 has no text"),
+]
+
+
+def test_invariants_pass(tmp_path: Path) -> None:
+    assert check_invariants.check(plant(tmp_path, INVARIANTS)) == ([], "2 invariants, citations in 4 files")
+
+
+@pytest.mark.parametrize(("path", "text", "place", "words"), BROKEN)
+def test_invariants_fail(tmp_path: Path, path: str, text: str, place: str, words: str) -> None:
+    faults, _ = check_invariants.check(plant(tmp_path, INVARIANTS, {path: text}))
+    assert any(f"{place}: " in fault and words in fault for fault in faults), faults
+
+
+def test_invariants_of_this_file_do_not_count(tmp_path: Path) -> None:
+    moved = INVARIANTS | {"tests/test_ring.py": "", "tests/test_ci_checks.py": "# I1, I2\n"}
+    faults, _ = check_invariants.check(plant(tmp_path, moved))
+    assert len(faults) == 2 and all("is cited in no test" in fault for fault in faults)
+
+
+SOUND = PACKAGES | {
+    "pong/kernel/atomic.h": (
+        "#include <stdint.h>\n"
+        "static inline void store_release_u32(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }\n"
+    ),
+    "pong/kernel/atomic.pxd": (
+        "from libc.stdint cimport uint32_t\n"
+        'cdef extern from "pong/kernel/atomic.h" nogil:\n    void store_release_u32(uint32_t* p, uint32_t v) noexcept\n'
+    ),
+    "pong/kernel/ring.pxd": """\
+from libc.stdint cimport uint32_t
+from libc.string cimport memcpy
+from pong.kernel.atomic cimport store_release_u32
+
+cdef extern from *:
+    '''
+    #include <stdlib.h>
+    static void *pong_grow(size_t n) { return malloc(n); }
+    '''
+    void* pong_grow(size_t n) noexcept nogil
+
+cdef inline void fill(char* to, const char* source, size_t n) noexcept nogil:
+    memcpy(to, source, n)
+
+cdef inline void publish_rt(uint32_t* p, char* to,
+                            const char* source, size_t n) noexcept nogil:
+    fill(to, source, n)
+    store_release_u32(p, 1)
+
+cdef inline int chain_rt(int (*step)() noexcept nogil) noexcept nogil:
+    return step()
+
+cdef inline int choose_rt(int x) noexcept nogil:
+    if x == 0: return 7
+    elif x == 1: return 3
+    elif x == 2: return 9
+    elif x == 3: return 1
+    elif x == 4: return 8
+    elif x == 5: return 2
+    return 0
+
+cdef inline void* open_arena(size_t n) noexcept nogil:
+    return pong_grow(n)
+""",
+    "pong/_stream.pyx": """\
+from pong.kernel.ring cimport publish_rt
+
+cdef class Stream:
+    cdef unsigned int word
+    cdef void callback_rt(self, char* to, const char* source) noexcept nogil:
+        publish_rt(&self.word, to, source, 8)
+
+    def open(self):
+        cdef int started = 1
+        return [self, started]
+""",
+}
+
+# For each fault: what is written below the declarations, and the words of the fault.
+UNSOUND = {
+    "raises_rt": ("int {0}(int x):\n    complain()\n    return x", "complain -> Py"),
+    "divides_rt": ("int {0}(int x, int y):\n    return x % y", "this is Python"),
+    "python_memory_rt": ("void* {0}(size_t n):\n    return PyMem_Malloc(n)", "-> PyMem_Malloc: this is Python"),
+    "python_object_rt": ("void* {0}():\n    return PyExc_ValueError", "-> PyExc_ValueError: this is Python"),
+    "address_rt": ("void {0}():\n    remember(<void*>complain)", "complain -> Py"),
+    "allocates_rt": ("void* {0}(size_t n):\n    return allocate(n)", "allocate -> malloc: this allocates"),
+    "frees_rt": ("void {0}(void* p):\n    free(p)", "-> free: this allocates"),
+    "locks_rt": ("void {0}(void* p):\n    pthread_mutex_lock(p)", "-> pthread_mutex_lock: this allocates, locks"),
+    "prints_rt": ('void {0}(int x):\n    printf("%d %d", x, x)', "-> printf: this allocates, locks, prints"),
+    "aborts_rt": ("void {0}():\n    abort()", "-> abort: this allocates, locks, prints or ends"),
+    "asserts_rt": ("void {0}(int x):\n    must_be(x)", "must_be -> __assert_fail: this allocates"),
+    "unknown_rt": ("int {0}():\n    return getpid()", "-> getpid: not known to be safe; allowed: memcpy"),
+    "pointer_rt": ("int {0}(int (*f)() noexcept nogil):\n    return f() + 1", "cannot be judged; allowed in: no f"),
+    "pair_rt": ("(int, int) {0}():\n    abort()\n    return 1, 2", "-> abort: this allocates"),
+}
+DECLARED = """\
+from libc.stdio cimport printf
+from libc.stdlib cimport abort, free, malloc
+cdef extern from *:
+    '''
+    #include <assert.h>
+    #include <pthread.h>
+    #include <unistd.h>
+    static void *volatile remembered;
+    static inline void remember(void *f) { remembered = f; }
+    static inline void must_be(int x) { assert(x); }
+    static inline void *written_in_c_rt(void) { return malloc(9); }
+    '''
+    void remember(void* f) noexcept nogil
+    void must_be(int x) noexcept nogil
+    int pthread_mutex_lock(void* p) noexcept nogil
+    int getpid() noexcept nogil
+cdef extern from "Python.h" nogil:
+    void* PyMem_Malloc(size_t n) noexcept
+    void* PyExc_ValueError
+
+cdef inline void complain() noexcept nogil:
+    with gil:
+        raise ValueError("helper")
+
+cdef inline void* allocate(size_t n) noexcept nogil:
+    return malloc(n)
+
+"""
+
+
+def written(name: str) -> str:
+    """Write a faulty function as the kernel would have it."""
+    return "cdef inline " + UNSOUND[name][0].format(name).replace(":\n", " noexcept nogil:\n", 1) + "\n\n"
+
+
+@pytest.fixture(scope="module")
+def unsound(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Compile all the faulty functions at once; return the faults found."""
+    extension = (
+        "from libc.stdlib cimport malloc\n"
+        "cdef extern from *:\n    '#define __pyx_f_4pong_7_stream_absent_rt __pyx_f_4pong_7_stream_renamed'\n"
+        "cdef int absent_rt() noexcept nogil:\n    return 1\n"
+        "cdef class Stream:\n    cdef void* method_rt(self) noexcept nogil:\n        return malloc(1)\n"
+        "def python_rt():\n    return []\n"
+    )
+    tree = {
+        "pong/kernel/ring.pxd": DECLARED + "".join(map(written, UNSOUND)),
+        "pong/streams/base.pxd": "cdef inline int capture_rt(int x) noexcept nogil:\n    return x\n",
+        "pong/_stream.pyx": extension,
+    }
+    return check_rt.check(plant(tmp_path_factory.mktemp("unsound"), PACKAGES, tree))[0]
+
+
+def test_rt_passes(tmp_path: Path) -> None:
+    steps = {"pong.kernel.ring.chain_rt": "the test's own step"}
+    faults, summary = check_rt.check(plant(tmp_path, SOUND), indirect=steps)
+    assert faults == []
+    # publish, chain, choose, callback; and fill and the store below them.
+    assert summary == "4 *_rt functions, 6 functions reachable, undefined symbols reached: memcpy"
+
+
+@pytest.mark.parametrize("name", UNSOUND)
+def test_rt_fails(unsound: list[str], name: str) -> None:
+    line = DECLARED.count("\n") + "".join(map(written, UNSOUND)).split(name)[0].count("\n") + 1
+    found = [fault for fault in unsound if fault.startswith(f"pong/kernel/ring.pxd:{line}: ")]
+    assert any(f"{name} -> " in fault or "indirect" in fault for fault in found), unsound
+    assert any(UNSOUND[name][1] in fault for fault in found), found
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("pong/_stream.pyx:4:", "absent_rt is declared here but absent"),
+        ("pong/_stream.pyx:7:", "method_rt -> malloc: this allocates"),
+        ("written_in_c_rt:", "written_in_c_rt -> malloc: this allocates"),
+        ("__pyx_pf_4pong_7_stream_python_rt:", "this is Python"),
+    ],
+)
+def test_rt_fails_outside_the_kernel(unsound: list[str], place: str, words: str) -> None:
+    assert any(fault.startswith(place) and words in fault for fault in unsound), unsound
+
+
+def test_rt_finds_no_fault_in_a_sound_neighbour(unsound: list[str]) -> None:
+    assert not [fault for fault in unsound if "capture_rt" in fault]
+
+
+def test_rt_fails_where_it_cannot_compile(tmp_path: Path) -> None:
+    tree = {"pong/kernel/ring.pxd": "cdef inline int broken_rt() noexcept nogil:\n    return missing()\n"}
+    faults, _ = check_rt.check(plant(tmp_path, PACKAGES, tree))
+    assert len(faults) == 1 and faults[0].startswith("pong/kernel/ring.pxd:1: pong_rt_probe does not compile")
+
+
+@pytest.mark.parametrize("name", ["layers", "orders", "invariants", "rt"])
+@pytest.mark.parametrize("tree", [{}, PACKAGES])
+def test_commands_fail_with_nothing_to_check(tmp_path: Path, name: str, tree: dict[str, str]) -> None:
+    command = [sys.executable, CI / f"check_{name}.py", plant(tmp_path, tree)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "nothing to check" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith(f"check_{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "tree"),
+    [("layers", LAYERS), ("orders", {"pong/kernel/ring.pxd": ORDERED}), ("invariants", INVARIANTS)],
+)
+def test_commands_pass_in_the_current_directory(tmp_path: Path, name: str, tree: dict[str, str]) -> None:
+    command = [sys.executable, CI / f"check_{name}.py"]
+    done = subprocess.run(command, cwd=plant(tmp_path, tree), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(": ok\n")

@@ -15,7 +15,7 @@ from pong.kernel.platform cimport (
     EINTR, ETIMEDOUT, pong_lock, pong_map, pong_now, pong_page_size, pong_unmap, pong_wait,
 )
 
-FOREVER = <uint64_t>-1
+ZERO = 0
 MAX_TIMEOUT = threading.TIMEOUT_MAX
 
 # A signal that arrives between the last look at Python's signal flag and the system call would not end the sleep.
@@ -89,11 +89,9 @@ cdef uint64_t as_count(object value, str name, uint64_t least, uint64_t most) ex
     return number
 
 
-cdef uint64_t deadline_of(object timeout) except? 1:
-    """Turn a timeout in seconds into a time of the monotonic clock: NOW for 0, FOREVER for None."""
+cdef uint64_t parse_timeout(object timeout) except? 1:
+    """Check a timeout and turn it into a time of the monotonic clock."""
     cdef double seconds
-    if timeout is None:
-        return FOREVER
     if isinstance(timeout, (bool, str, bytes)):
         raise TypeError(f"timeout must be None or a number of seconds, not {timeout!r}")
     try:

@@ -112,8 +112,11 @@ cdef class Buffer:
         taken = self.leave()
         self.word = 0
         release_rt(self.a, self.slot, word)
-        drop_set(taken)
-        self._message = None
+        # Only now, when the move is over, may other code run.
+        if taken.lease != NULL:
+            drop_set(taken)
+        if self._message is not None:
+            self._message = None
 
     @property
     def detached(self):

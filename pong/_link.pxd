@@ -19,6 +19,7 @@ cdef class Link:
     cdef dict messages           # by slot, for the entries that carry one
 
     cdef int check_sender(self) except -1
+    cdef int refuse_sender(self) except -1
     cdef void close_side(self, uint32_t side)
     cdef void drain(self, list dropped)
     cdef bint is_over(self) noexcept
@@ -38,3 +39,4 @@ cdef class Receiver:
 
     cdef Link open_link(self)
     cdef Buffer take_until(self, uint64_t deadline)
+    cdef int wait_and_take(self, Link link, Buffer buf, uint64_t deadline) except -1

@@ -48,16 +48,20 @@ cdef class Link:
 
     cdef int check_sender(self) except -1:
         """Raise unless Python may send."""
+        # C5: pairs with C4. A pool that was closed before is seen closed.
+        if self.ended | link_closed(self.a, self.index) | load_seq_cst_u32(&self.a.control.closed) | self.native:
+            self.refuse_sender()
+        return 0
+
+    cdef int refuse_sender(self) except -1:
+        """Say why Python may not send."""
         if self.ended & PONG_SENDER_CLOSED:
             raise ClosedError("the sender is closed")
         if link_closed(self.a, self.index) & PONG_RECEIVER_CLOSED:
             raise ClosedError("the receiver is closed")
-        # C5: pairs with C4. A pool that was closed before is seen closed.
-        if load_seq_cst_u32(&self.a.control.closed):
-            raise ClosedError("the pool is closed")
         if self.native:
             raise RuntimeError("a native stream sends on this link: Python cannot")
-        return 0
+        raise ClosedError("the pool is closed")
 
     cdef void close_side(self, uint32_t side):
         """Close one side; the receiver's sends what is queued home, whoever comes last ends the link."""
@@ -238,8 +242,10 @@ cdef class Sender:
         if result != SENT:
             raise ClosedError("the receiver was closed meanwhile")
         # Only now, when the move is over, may other code run.
-        drop_set(taken)
-        buf._message = None
+        if taken.lease != NULL:
+            drop_set(taken)
+        if buf._message is not None:
+            buf._message = None
 
     def send_many(self, items):
         """Transfer several buffers: all or none, and the receiver sees all of them at once.
@@ -387,7 +393,8 @@ cdef class Receiver:
         Thread: any; a buffer goes to exactly one call. Blocks: up to ``timeout``; Ctrl-C ends the wait and loses
         nothing. Allocates: no.
         """
-        return self.take_until(FOREVER if timeout is None else deadline_of(timeout))
+        cdef uint64_t deadline = deadline_of(timeout)
+        return self.take_until(deadline)
 
     def recv_nowait(self):
         """Return the next buffer, or raise `Empty` at once: ``recv(0)``.
@@ -406,21 +413,24 @@ cdef class Receiver:
     cdef Buffer take_until(self, uint64_t deadline):
         cdef Link link = self.open_link()
         cdef Buffer buf = blank_buffer()
-        cdef uint32_t seen = 0
-        cdef bint armed = False, over
+        if not link.take(buf):
+            self.wait_and_take(link, buf, deadline)
+        return buf
+
+    cdef int wait_and_take(self, Link link, Buffer buf, uint64_t deadline) except -1:
+        """Wait for a message and take it, or raise; a first look has found none."""
+        cdef uint32_t seen
+        cdef bint over
         while True:
+            seen = 0 if deadline == NOW else prepare_wait(&link.l.control.event)
+            # Closed is looked at before the ring: a message that was sent before the end is not missed.
             over = link.is_over()
             if link.take(buf):
-                return buf
+                return 0
             if over:
                 raise ClosedError("the link is closed and everything has been received")
             if deadline == NOW:
                 raise Empty("no buffer came within the timeout")
-            if not armed:
-                seen = prepare_wait(&link.l.control.event)
-                armed = True
-                continue
-            armed = False
             if not sleep_on((<Views>link.views).arena, &link.l.control.event, seen, deadline):
                 deadline = NOW
 

@@ -17,6 +17,8 @@ cdef class BufferPool:
     cdef object __weakref__
 
     cdef int check_open(self) except -1
+    cdef int refuse_acquire(self) except -1
+    cdef int32_t take_or_wait(self, uint64_t deadline, uint64_t* word) except -2
     cdef int32_t take(self, uint32_t limit, uint64_t* word) except -2
     cdef int32_t wait(self, uint64_t deadline, uint64_t* word) except -2
     cdef int32_t take_overflow(self, uint64_t* word) except -2

@@ -141,7 +141,13 @@ cdef class BufferPool:
         self.a = &self.arena.a
         self.views = Views(self.arena, dtype, wide)
 
+    cdef int refuse_acquire(self) except -1:
+        """Raise where Python may not acquire."""
+        self.check_open()
+        raise RuntimeError("a native stream acquires from this pool: Python cannot, until the stream is closed")
+
     cdef int check_open(self) except -1:
+        """Raise if the pool is closed, or belongs to another process."""
         # C6: pairs with C4. Sequentially consistent, because a waiter looks here after it has set its bit.
         if load_seq_cst_u32(&self.a.control.closed):
             raise ClosedError("the pool is closed")
@@ -151,9 +157,9 @@ cdef class BufferPool:
 
     cdef int32_t take(self, uint32_t limit, uint64_t* word) except -2:
         """Take a free slot below ``limit``, or -1; raise where Python may not acquire."""
-        self.check_open()
-        if load_relaxed_u32(&self.a.control.bound):
-            raise RuntimeError("a native stream acquires from this pool: Python cannot, until the stream is closed")
+        # C10: pairs with C4. Sequentially consistent, because a waiter looks here after it has set its bit.
+        if load_seq_cst_u32(&self.a.control.closed) | load_relaxed_u32(&self.a.control.bound):
+            self.refuse_acquire()
         if self.episode:
             self.end_episode()
         return acquire_rt(self.a, limit, word)
@@ -196,15 +202,23 @@ cdef class BufferPool:
         cdef Buffer buf = blank_buffer()
         cdef uint64_t word
         cdef int32_t slot = self.take(self.a.header.count, &word)
-        if slot < 0 and deadline != NOW:
-            slot = self.wait(deadline, &word)
+        if slot < 0:
+            slot = self.take_or_wait(deadline, &word)
+        attach(buf, self.views, slot, word, None)
+        return buf
+
+    cdef int32_t take_or_wait(self, uint64_t deadline, uint64_t* word) except -2:
+        """Do what the pool does when it is empty: wait, take an overflow slot, or raise."""
+        cdef int32_t slot = -1
+        self.check_open()
+        if deadline != NOW:
+            slot = self.wait(deadline, word)
         if slot < 0 and self.allocate:
-            slot = self.take_overflow(&word)
+            slot = self.take_overflow(word)
         if slot < 0:
             count_rt(&self.a.acquirer.exhausted)
             raise PoolExhausted(f"no slot is free: {self.where_slots_are()}")
-        attach(buf, self.views, slot, word, None)
-        return buf
+        return slot
 
     cdef int32_t wait(self, uint64_t deadline, uint64_t* word) except -2:
         """Wait for a free slot; -1 when the time is up."""
@@ -309,7 +323,7 @@ cdef class BufferPool:
         cdef uint32_t link
         if arena_wiped(self.a):
             return
-        # C4: pairs with C5, C6, C7. A waiter that looks again after it has set its bit sees this.
+        # C4: pairs with C5, C6, C7, C10. A waiter that looks again after it has set its bit sees this.
         store_seq_cst_u32(&self.a.control.closed, 1)
         notify_pool_rt(self.a)
         for link in range(self.a.header.max_links):

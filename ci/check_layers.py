@@ -42,6 +42,7 @@ ROWS = (
     "streams/__init__",
     "aio monitor shared",
     "__init__",
+    "recording",
     "cli*",
     "examples/*",
     "__main__",

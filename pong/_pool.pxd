@@ -23,3 +23,4 @@ cdef class BufferPool:
     cdef int32_t wait(self, uint64_t deadline, uint64_t* word) except -2
     cdef int32_t take_overflow(self, uint64_t* word) except -2
     cdef void end_episode(self) noexcept
+    cdef str where_slots_are(self)

@@ -259,7 +259,7 @@ cdef class BufferPool:
         self.episode = False
         pong_give_back(self.a.overflow_samples, self.a.header.overflow * self.a.header.overflow_stride)
 
-    def where_slots_are(self):
+    cdef str where_slots_are(self):
         """Say how many slots are owned, queued and pinned, for the text of an error."""
         stats = pool_stats(self.a, {})
         return f"{stats.owned} owned, {stats.queued} queued, {stats.pinned} pinned"
@@ -323,7 +323,7 @@ cdef class BufferPool:
         cdef uint32_t link
         if arena_wiped(self.a):
             return
-        # C4: pairs with C5, C6, C7, C10. A waiter that looks again after it has set its bit sees this.
+        # C4: pairs with C5, C6, C7, C10, C11. A waiter that looks again after it has set its bit sees this.
         store_seq_cst_u32(&self.a.control.closed, 1)
         notify_pool_rt(self.a)
         for link in range(self.a.header.max_links):

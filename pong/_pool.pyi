@@ -1,0 +1,59 @@
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Literal, NoReturn, SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import disjoint_base
+
+from pong._buffer import Buffer
+from pong._link import Receiver, Sender
+from pong.stats import PoolStats
+
+MAX_BLOCKSIZE: int
+MAX_CHANNELS: int
+MAX_ITEMSIZE: int
+
+@disjoint_base
+class BufferPool:
+    def __new__(
+        cls,
+        count: SupportsIndex = 16,
+        blocksize: SupportsIndex = 1024,
+        channels: SupportsIndex = 1,
+        dtype: npt.DTypeLike = "float32",
+        *,
+        samplerate: float | None = None,
+        on_empty: Literal["allocate", "raise"] = "allocate",
+        overflow: SupportsIndex | None = None,
+        max_links: SupportsIndex = 8,
+        lock_memory: bool = False,
+        timestamps: bool = False,
+    ) -> BufferPool: ...
+    @property
+    def blocksize(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def samplerate(self) -> float | None: ...
+    @property
+    def free(self) -> int: ...
+    @property
+    def in_use(self) -> int: ...
+    @property
+    def closed(self) -> bool: ...
+    def acquire(self, timeout: float | None = 0) -> Buffer: ...
+    def link(self) -> tuple[Sender, Receiver]: ...
+    def stats(self, reset: bool = False) -> PoolStats: ...
+    def close(self) -> None: ...
+    def __len__(self) -> int: ...
+    def __bool__(self) -> bool: ...
+    def __enter__(self) -> BufferPool: ...
+    def __exit__(
+        self, *exc: type[BaseException] | BaseException | TracebackType | None
+    ) -> None: ...
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn: ...
+
+def set_link_factory(factory: Callable[[BufferPool], tuple[Sender, Receiver]]) -> None: ...

@@ -1,0 +1,9 @@
+from typing import NoReturn, final
+
+@final
+class Lease:
+    def __reduce__(self) -> NoReturn: ...
+
+@final
+class Views:
+    def __reduce__(self) -> NoReturn: ...

@@ -1,0 +1,97 @@
+"""What every device's callback shares: capture into the blocks of a pool.
+
+The device's thread alone calls these; it is the pool's acquiring side and the link's sender.
+"""
+from libc.stdint cimport int32_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from pong.kernel.arena cimport slot_samples_rt
+from pong.kernel.layout cimport pong_arena, pong_slot
+from pong.kernel.meter cimport count_rt
+from pong.kernel.transfer cimport SENT, acquire_rt, release_rt, send_rt
+
+ctypedef struct capture_state:
+    pong_arena* a
+    uint32_t link
+    int32_t slot                 # the block being filled; -1: none
+    uint64_t word                # its owner word
+    uint32_t filled              # frames in it
+    uint64_t position            # frames since the stream began, lost ones among them
+    uint64_t lost                # frames lost since the last block that was sent: the gap of the next one
+    uint64_t lost_ever
+    uint16_t time_source
+
+
+cdef inline bint capture_ready_rt(capture_state* c) noexcept nogil:
+    """Make sure that a block is there to fill; False: the pool is empty."""
+    if c.slot < 0:
+        # Overflow slots are not for a real-time thread: their pages may be missing.
+        c.slot = acquire_rt(c.a, c.a.header.count, &c.word)
+        c.filled = 0
+    return c.slot >= 0
+
+
+cdef inline void capture_lose_rt(capture_state* c, uint64_t frames) noexcept nogil:
+    """Count frames as lost, once (I6)."""
+    c.lost += frames
+    c.lost_ever += frames
+
+
+cdef inline bint capture_send_rt(capture_state* c) noexcept nogil:
+    """Send the block as far as it is filled; False: the link is closed, and its frames are lost."""
+    cdef uint64_t before
+    c.a.slots[c.slot].frames = c.filled
+    if send_rt(c.a, c.link, c.slot, &c.word) == SENT:
+        c.lost = 0
+        c.slot = -1
+        return True
+    # The gap that this block would have reported is still to be told, and its own frames with it (I6).
+    capture_lose_rt(c, c.filled)
+    count_rt(&c.a.links[c.link].sender.dropped)
+    release_rt(c.a, c.slot, c.word)
+    c.slot = -1
+    return False
+
+
+cdef inline bint capture_rt(
+    capture_state* c, const unsigned char* frames, uint32_t number, double time, double seconds_per_frame,
+    uint32_t status,
+) noexcept nogil:
+    """Take in what one callback delivers: any number of frames, into as many blocks as they fill.
+
+    ``time`` is that of the first frame. With no free slot the frames that do not fit anywhere are dropped, counted and
+    told in the gap of the next block (I6). False: the link is closed.
+    """
+    cdef uint64_t frame_bytes = c.a.header.frame_bytes
+    cdef uint32_t done = 0, part
+    cdef pong_slot* s
+    while done < number:
+        if not capture_ready_rt(c):
+            capture_lose_rt(c, number - done)
+            c.position += number - done
+            return True
+        s = &c.a.slots[c.slot]
+        if c.filled == 0:
+            s.position = c.position
+            s.gap = c.lost
+            s.time = time + done * seconds_per_frame
+            s.time_source = c.time_source
+        s.status |= status
+        part = min(number - done, c.a.header.blocksize - c.filled)
+        memcpy(slot_samples_rt(c.a, c.slot) + c.filled * frame_bytes, frames + done * frame_bytes, part * frame_bytes)
+        c.filled += part
+        c.position += part
+        done += part
+        if c.filled == c.a.header.blocksize and not capture_send_rt(c):
+            return False
+    return True
+
+
+cdef inline bint capture_end_rt(capture_state* c) noexcept nogil:
+    """Send the last, short block, with its true number of frames, or give an empty one back."""
+    if c.slot >= 0 and c.filled:
+        return capture_send_rt(c)
+    if c.slot >= 0:
+        release_rt(c.a, c.slot, c.word)
+        c.slot = -1
+    return True

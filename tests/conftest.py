@@ -1,0 +1,30 @@
+"""What every test needs: the installed package, and in the debug build balancing books."""
+
+import gc
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# `python -m pytest` puts the checkout first in sys.path. Unless it was built in place, its `pong` cannot be imported
+# and would hide the installed one.
+if not any((ROOT / "pong" / f"_arena{suffix}").exists() for suffix in EXTENSION_SUFFIXES):
+    sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != ROOT]
+
+from pong import _arena  # noqa: E402
+
+if _arena.balance():
+
+    @pytest.fixture(autouse=True)
+    def books_balance(request):
+        """What a test makes is gone when it ends: arenas, leases, handles, pins and links (debug build only)."""
+        gc.collect()
+        before = _arena.balance()
+        yield
+        # pytest would keep the values of fixtures that are already torn down.
+        request.node.funcargs.clear()
+        gc.collect()
+        assert _arena.balance() == before

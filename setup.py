@@ -30,8 +30,6 @@ DIRECTIVES = {
     "binding": False,
     "embedsignature": True,
     "embedsignature.format": "clinic",
-    "boundscheck": False,
-    "wraparound": False,
     "cdivision": True,
     "auto_pickle": False,
     "freethreading_compatible": True,
@@ -63,6 +61,7 @@ setup(
     ext_modules=cythonize(
         extensions,
         nthreads=jobs,
+        force=True,  # a change of the directives or of the build leaves no older code behind
         compiler_directives=DIRECTIVES,
         build_dir=f"build/cython-{build}",
         emit_linenums=build == "cover",

@@ -115,7 +115,7 @@ cdef bint sleep_on(Arena arena, uint32_t* event, uint32_t seen, uint64_t deadlin
     cdef uint64_t until = deadline
     cdef uint64_t now
     cdef int result
-    if threading.current_thread() is threading.main_thread():
+    if threading.get_ident() == threading.main_thread().ident:
         now = pong_now()
         until = min(deadline, now + SLICE)
     with nogil:

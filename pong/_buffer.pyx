@@ -170,6 +170,11 @@ cdef class Buffer:
         view.internal = export.internal
         PyBuffer_Release(&export)
 
+    def __releasebuffer__(self, Py_buffer* view):
+        # Never called: the exporter that `__getbuffer__` names is an array. But only for a type that has this method
+        # does numpy.frombuffer keep the export for as long as its array lives.
+        pass
+
     def __array__(self, dtype=None, copy=None):
         """Return the samples as a counted view, or a copy; NumPy prefers the buffer protocol while that works."""
         return np.array(memoryview(self), dtype=dtype, copy=copy)

@@ -5,9 +5,9 @@ cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
-from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
-from pong._arena cimport FOREVER, LINKS, NOW, Arena, as_count, balance_add, deadline_of, sleep_on
+from pong._arena cimport FOREVER, LINKS, NOW, as_count, balance_add, deadline_of, sleep_on
 from pong._buffer cimport Buffer, as_tag, attach, blank_buffer
 from pong._pool cimport BufferPool
 from pong._views cimport Views, drop_set, view_set
@@ -274,6 +274,7 @@ cdef class Sender:
         cdef view_set* taken
         cdef set seen = set()
         cdef dict messages = {}
+        cdef bint sent
         with cython.critical_section(link):
             link.check_sender()
             for buf, tag, message in parts:
@@ -303,11 +304,19 @@ cdef class Sender:
                     buf.header().flags = PONG_HAS_MESSAGE if message is not None else 0
                     taken[i] = buf.leave()
                     buf.word = 0
-                send_batch_rt(link.a, link.index, slots, words, number)
+                sent = send_batch_rt(link.a, link.index, slots, words, number)
                 for i in range(number):
-                    drop_set(taken[i])
+                    buf = parts[i][0]
+                    if sent:
+                        drop_set(taken[i])
+                        buf._message = None
+                    else:
+                        buf.come_back(taken[i], words[i])
             finally:
                 PyMem_Free(taken)
+        if not sent:
+            # Only where another thread can run meanwhile: free-threaded builds.
+            raise DetachedError("a buffer was sent or released by another thread meanwhile")
 
     @property
     def closed(self):

@@ -10,7 +10,7 @@ from libc.string cimport memset
 
 from pong._arena cimport FOREVER, NOW, as_count, deadline_of, map_arena, sleep_on
 from pong._buffer cimport Buffer, attach, blank_buffer
-from pong._readings cimport pool_counters, pool_stats
+from pong._readings cimport census, pool_counters, pool_stats, take_census
 from pong._views cimport Views
 from pong.errors import ClosedError, PoolExhausted, PoolExhaustedWarning
 from pong.kernel.arena cimport arena_wiped, round_up
@@ -261,8 +261,8 @@ cdef class BufferPool:
 
     cdef str where_slots_are(self):
         """Say how many slots are owned, queued and pinned, for the text of an error."""
-        stats = pool_stats(self.a, {})
-        return f"{stats.owned} owned, {stats.queued} queued, {stats.pinned} pinned"
+        cdef census found = take_census(self.a, NULL)
+        return f"{found.owned} owned, {found.queued} queued, {found.pinned} pinned"
 
     def link(self):
         """Open a one-way path for buffers of this pool.
@@ -337,12 +337,13 @@ cdef class BufferPool:
     @property
     def free(self):
         """Slots of the pool that can be handed out at once, overflow slots not among them."""
-        return pool_stats(self.a, {}).free
+        return take_census(self.a, NULL).free
 
     @property
     def in_use(self):
         """Slots owned, queued or pinned, overflow slots among them."""
-        return pool_stats(self.a, {}).in_use
+        cdef census found = take_census(self.a, NULL)
+        return found.owned + found.queued + found.pinned
 
     @property
     def blocksize(self):

@@ -1,10 +1,11 @@
 """Reading an arena's meters, from any thread and at any time, without disturbing who writes them."""
 from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
 
 from pong.kernel.atomic cimport load_acquire_u64, load_relaxed_u32, load_relaxed_u64
 from pong.kernel.freeset cimport freeset_has
 from pong.kernel.layout cimport (
-    PONG_BUCKETS, PONG_FREE, PONG_IDLE, PONG_OWNED, PONG_QUEUED, pong_arena, pong_histogram, pong_link,
+    PONG_BUCKETS, PONG_FREE, PONG_IDLE, PONG_MAX_LINKS, PONG_OWNED, PONG_QUEUED, pong_arena, pong_histogram, pong_link,
 )
 from pong.kernel.meter cimport bucket_floor
 from pong.kernel.transfer cimport owner_holder_rt, owner_state_rt
@@ -58,32 +59,43 @@ cdef object since(pong_histogram* h, dict now, dict before):
     return Histogram(count=count, mean=total / count if count else 0.0, max=greatest, buckets=buckets)
 
 
-cdef object pool_stats(pong_arena* a, dict baseline):
-    """Return the state of a pool, its counters counted from ``baseline``.
+cdef census take_census(pong_arena* a, uint32_t* queued_by_link) noexcept:
+    """Count the slots by where they are; ``queued_by_link``, unless NULL, has a place for each link.
 
     Free slots are counted in the free set, owned and queued ones by their owner words, so that I3 can be checked.
     """
+    cdef census found
     cdef uint32_t slot, state
     cdef uint64_t word
-    cdef bint back, pin
-    cdef uint32_t free = 0, owned = 0, pinned = 0, overflow_in_use = 0
-    queued = {}
+    cdef bint pin
+    memset(&found, 0, sizeof(census))
     for slot in range(a.header.slots):
         # O7: pairs with O1, O2. The word and the free set may disagree only while a move is under way.
         word = load_acquire_u64(&a.slots[slot].owner)
         state = owner_state_rt(word)
-        back = freeset_has(a, slot)
         pin = load_relaxed_u32(&a.slots[slot].pins) != 0
         if state == PONG_OWNED:
-            owned += 1
+            found.owned += 1
         elif state == PONG_QUEUED:
-            queued[owner_holder_rt(word)] = queued.get(owner_holder_rt(word), 0) + 1
+            found.queued += 1
+            if queued_by_link != NULL:
+                queued_by_link[owner_holder_rt(word)] += 1
         elif pin:
-            pinned += 1
-        elif back and slot < a.header.count:
-            free += 1
+            found.pinned += 1
+        elif freeset_has(a, slot) and slot < a.header.count:
+            found.free += 1
         if slot >= a.header.count and (state != PONG_FREE or pin):
-            overflow_in_use += 1
+            found.overflow_in_use += 1
+    return found
+
+
+cdef object pool_stats(pong_arena* a, dict baseline):
+    """Return the state of a pool, its counters counted from ``baseline``."""
+    cdef uint32_t queued[PONG_MAX_LINKS]
+    cdef census found
+    cdef uint32_t i
+    memset(queued, 0, sizeof(queued))
+    found = take_census(a, queued)
     now = pool_counters(a)
     links = []
     for i in range(a.header.max_links):
@@ -98,19 +110,18 @@ cdef object pool_stats(pong_arena* a, dict baseline):
             sent=counters["sent"] - before.get("sent", 0),
             received=counters["received"] - before.get("received", 0),
             dropped=counters["dropped"] - before.get("dropped", 0),
-            queued=queued.get(i, 0),
-            latency=since(&a.latency[<uint32_t>i], counters["latency"], before.get("latency", {})),
+            queued=queued[i],
+            latency=since(&a.latency[i], counters["latency"], before.get("latency", {})),
         ))
-    waiting = sum(queued.values())
     return PoolStats(
         count=a.header.count,
         overflow=a.header.overflow,
-        free=free,
-        owned=owned,
-        queued=waiting,
-        pinned=pinned,
-        in_use=owned + waiting + pinned,
-        overflow_in_use=overflow_in_use,
+        free=found.free,
+        owned=found.owned,
+        queued=found.queued,
+        pinned=found.pinned,
+        in_use=found.owned + found.queued + found.pinned,
+        overflow_in_use=found.overflow_in_use,
         acquired=now["acquired"] - baseline.get("acquired", 0),
         overflowed=now["overflowed"] - baseline.get("overflowed", 0),
         exhausted=now["exhausted"] - baseline.get("exhausted", 0),

@@ -141,7 +141,8 @@ cdef class Views:
         balance_add(LEASES, 1)
         root = self.make_array(slot, self.arena.a.header.blocksize, <PyObject*>lease)
         try:
-            samples = self.make_array(slot, frames, root)
+            # Made at full length, as the root is: NumPy gives shorter arrays other flags.
+            samples = self.make_array(slot, self.arena.a.header.blocksize, root)
         except:
             Py_XDECREF(root)
             raise
@@ -149,6 +150,7 @@ cdef class Views:
         own.lease = <PyObject*>lease
         own.root = root
         own.samples = samples
+        PyArray_DIMS(<PyArrayObject*>samples)[0] = frames
         return samples
 
     cdef bint pristine(self, PyObject* array, uint32_t slot, PyObject* base) noexcept:

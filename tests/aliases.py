@@ -1,8 +1,8 @@
 """The table of aliases: every known way to keep an object that reaches a buffer's samples.
 
-Each row says how many counted views it makes (DESIGN, "Detaching, exactly", rule 1): arrays whose base is the hidden root,
-and exports of the handle. A row of 0 cannot be told apart from `samples` itself: it does not forbid a transfer, and
-rule 2 protects it.
+Each row says how many counted views it makes (DESIGN, "Detaching, exactly", rule 1): arrays whose base is the hidden
+root, and exports of the handle. A row of 0 cannot be told apart from `samples` itself: it does not forbid a transfer,
+and rule 2 protects it.
 """
 
 from __future__ import annotations

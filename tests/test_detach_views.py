@@ -1,8 +1,7 @@
-"""`samples` itself: kept, weakly referenced, changed in place, used again; and what a detached handle still answers."""
+"""`samples` itself: kept, weakly referenced, changed in place, used again."""
 
 from __future__ import annotations
 
-import gc
 import warnings
 import weakref
 from collections.abc import Callable
@@ -75,8 +74,8 @@ def test_weak_reference_never_reaches_a_new_block(sent: bool) -> None:
         receiver.recv_nowait().release()
     else:
         buf.release()
-    # The callback ran when the move was over, so that it might have used the pool.
-    assert gone == [(0, 0, 1, 0) if sent else (1, 0, 0, 0)]
+    # The callback ran when the move was over; what is left of the array may still have pinned the slot.
+    assert gone == [(0, 0, 1, 0) if sent else (0, 0, 0, 1)]
     assert reference() is None
     again = filled(pool)
     assert reference() is None
@@ -126,7 +125,8 @@ CHANGES: dict[str, Callable[[np.ndarray], Any]] = {
     "not writeable": lambda samples: samples.setflags(write=False),
     "__setstate__": lambda samples: samples.__setstate__((1, (3,), np.dtype("int16"), False, b"abcdef")),
     "__setstate__ to nothing": lambda samples: samples.__setstate__((1, (0, 2), np.dtype("float32"), False, b"")),
-    "byteswap": lambda samples: samples.byteswap(inplace=True),
+    "root not writeable": lambda samples: samples.base.setflags(write=False),
+    "root shape": lambda samples: set_quietly(samples.base, "shape", (-1,)),
 }
 
 
@@ -139,22 +139,24 @@ def test_samples_changed_in_place(change: Callable, sent: bool, kept: bool) -> N
     (sender, receiver), buf = pool.link(), filled(pool)
     samples = buf.samples
     change(samples)
-    contents = np.frombuffer(buf.copy() if buf.samples.shape == SHAPE else buf, "float32").copy()
+    # Through an export, which no change of `samples` can touch.
+    contents = memoryview(buf).tobytes()
+    # __setstate__ gives `samples` memory of its own: they reach no slot any more.
+    pinned = kept and samples.base is not None
     if not kept:
         del samples
     if sent:
         sender.send(buf)
         got = receiver.recv_nowait()
         assert (got.samples.shape, got.samples.dtype, got.samples.flags.writeable) == (SHAPE, np.dtype("float32"), True)
-        if contents.size == VALUES.size and not change(VALUES.copy()):
-            np.testing.assert_array_equal(np.asarray(got).view("uint32"), contents.view("uint32").reshape(SHAPE))
+        assert got.samples.tobytes() == contents
         got.release()
         del got
     else:
         buf.release()
     if kept:
         assert len(samples) == 0
-        assert where(pool) == (0, 0, 0, 1)
+        assert where(pool) == (1 - pinned, 0, 0, pinned)
         del samples
     assert where(pool) == (1, 0, 0, 0)
     again = filled(pool)
@@ -190,7 +192,8 @@ def test_samples_without_a_dimension_forbid_send(how: str, many: bool) -> None:
     assert not receiver.poll()
     set_quietly(buf.samples, "shape", (1, 1))
     sender.send(buf)
-    assert receiver.recv_nowait().samples.tolist() == [[5.0]]
+    with receiver.recv_nowait() as got:
+        assert got.samples.tolist() == [[5.0]]
 
 
 @pytest.mark.parametrize("how", ["shape", "__setstate__"])
@@ -202,13 +205,15 @@ def test_samples_without_a_dimension_allow_release(how: str) -> None:
     samples = buf.samples
     set_scalar(samples, how)
     value = float(samples)
+    pinned = samples.base is not None  # not after __setstate__, which gives it memory of its own
     buf.release()
-    assert where(pool) == (1, 0, 0, 1)
-    assert disturb(pool) == 1
+    assert where(pool) == (2 - pinned, 0, 0, pinned)
+    assert disturb(pool) == 2 - pinned
     assert float(samples) == value
     del samples
     assert where(pool) == (2, 0, 0, 0)
-    assert pool.acquire().samples.shape == (1, 1)
+    buf = pool.acquire()
+    assert buf.samples.shape == (1, 1)
 
 
 def from_torch(samples: np.ndarray) -> Any:
@@ -232,8 +237,7 @@ def test_six_kept_in_a_loop_hold_their_own_blocks(keep: Callable, sent: bool) ->
     assert where(pool) == (2, 0, 0, 6)
     for _ in range(10):
         assert disturb(pool) == 2
-    for i, view in enumerate(kept):
-        np.testing.assert_array_equal(np.array(view), np.full(SHAPE, i, "float32"))
+    assert [np.unique(np.array(view)).tolist() for view in kept] == [[i] for i in range(6)]
     while kept:
         kept.pop()
         assert where(pool) == (8 - len(kept), 0, 0, len(kept))
@@ -256,7 +260,8 @@ def test_pool_of_1_serves_it_from_its_overflow_slot() -> None:
     """With an overflow slot the same loop runs: one warning, and never more than two slots."""
     pool = small_pool(1, on_empty="allocate")
     sender, receiver = pool.link()
-    with pytest.warns(pong.PoolExhaustedWarning, match="0 owned, 0 queued, 1 pinned") as caught:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         for i in range(20):
             buf = filled(pool, float(i))
             x = buf.samples
@@ -265,7 +270,9 @@ def test_pool_of_1_serves_it_from_its_overflow_slot() -> None:
                 assert (got.samples == i).all()
             assert len(x) == 0
             assert pool.in_use == 1
-    assert len(caught) >= 1
+    # Every second round takes the overflow slot: an episode each, as it is back in the pool in between.
+    assert [warning.category for warning in caught] == [pong.PoolExhaustedWarning] * 10
+    assert all("0 owned, 0 queued, 1 pinned" in str(warning.message) for warning in caught)
     del x
     assert where(pool) == (1, 0, 0, 0)
 
@@ -305,6 +312,23 @@ def test_samples_are_used_again() -> None:
         assert id(buf.samples) == identity
 
 
+@pytest.mark.parametrize("frames", [0, 1, 2])
+def test_samples_first_seen_short(frames: int) -> None:
+    """NumPy calls arrays of 0 and 1 frames C and Fortran order; `samples` first made for such a block are as any."""
+    pool = small_pool(1)
+    buf = pool.acquire()
+    buf.frames = frames
+    identity = id(buf.samples)
+    buf.frames = FRAMES
+    assert buf.samples.shape == SHAPE
+    assert not buf.samples.flags.f_contiguous
+    buf.release()
+    taken = [np.empty(SHAPE, "float32")[:] for _ in range(20)]
+    buf = filled(pool)
+    assert id(buf.samples) == identity
+    assert len(taken) == 20
+
+
 def test_samples_are_used_again_at_another_length() -> None:
     """Shortened frames of one block leave no trace in the next."""
     pool = small_pool(1)
@@ -316,23 +340,3 @@ def test_samples_are_used_again_at_another_length() -> None:
     buf = filled(pool)
     assert id(buf.samples) == identity
     np.testing.assert_array_equal(buf.samples, VALUES)
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [lambda samples: set_quietly(samples, "dtype", "int32"), lambda samples: samples.setflags(write=False), lambda _: 0],
-    ids=["dtype", "flags", "kept"],
-)
-def test_altered_or_kept_samples_are_not_used_again(spoil: Callable) -> None:
-    """What was altered in place, or is still referred to, belongs to its block alone."""
-    pool = small_pool(2)
-    buf = filled(pool)
-    samples = buf.samples
-    spoil(samples)
-    buf.release()
-    others = [filled(pool)]
-    others.append(samples)
-    del samples, others[1]
-    others.append(filled(pool))
-    assert [other.samples.shape for other in others] == [SHAPE, SHAPE]
-    assert all(other.samples.flags.writeable and other.samples.dtype == "float32" for other in others)

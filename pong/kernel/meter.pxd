@@ -5,9 +5,14 @@ from pong.kernel.atomic cimport clz_u64, load_relaxed_u64, store_relaxed_u64
 from pong.kernel.layout cimport PONG_BUCKETS, pong_histogram
 
 
+cdef inline void add_rt(uint64_t* counter, uint64_t number) noexcept nogil:
+    """Add to a counter. Its only writer needs no atomic addition; a reader sees the old value or the new one."""
+    store_relaxed_u64(counter, load_relaxed_u64(counter) + number)
+
+
 cdef inline void count_rt(uint64_t* counter) noexcept nogil:
-    """Add one. The only writer needs no atomic addition; a reader sees the old value or the new one."""
-    store_relaxed_u64(counter, load_relaxed_u64(counter) + 1)
+    """Add one to a counter."""
+    add_rt(counter, 1)
 
 
 cdef inline uint32_t bucket_of_rt(uint64_t value) noexcept nogil:
@@ -30,7 +35,7 @@ cdef inline uint64_t bucket_floor(uint32_t bucket) noexcept nogil:
 cdef inline void record_rt(pong_histogram* h, uint64_t value) noexcept nogil:
     """Count one duration, in nanoseconds."""
     count_rt(&h.bucket[bucket_of_rt(value)])
-    store_relaxed_u64(&h.sum, load_relaxed_u64(&h.sum) + value)
+    add_rt(&h.sum, value)
     if value > load_relaxed_u64(&h.max):
         store_relaxed_u64(&h.max, value)
     count_rt(&h.count)

@@ -14,7 +14,7 @@ from pong.kernel.layout cimport (
     PONG_ACQUIRER, PONG_CHECK, PONG_FREE, PONG_NO_SEQ, PONG_OWNED, PONG_QUEUED, PONG_RECEIVER_CLOSED, pong_arena,
     pong_link, pong_slot,
 )
-from pong.kernel.meter cimport count_rt, record_rt
+from pong.kernel.meter cimport add_rt, count_rt, record_rt
 from pong.kernel.platform cimport pong_now
 from pong.kernel.ring cimport ring_fill_rt, ring_look_rt, ring_publish_rt
 from pong.kernel.wait cimport notify_link_rt
@@ -156,7 +156,7 @@ cdef inline bint send_batch_rt(
         ring_fill_rt(a, link, head + i, slots[i])
     ring_publish_rt(a, link, head, slots[0])
     store_relaxed_u64(&l.sender.head, head + number)
-    store_relaxed_u64(&l.sender.sent, load_relaxed_u64(&l.sender.sent) + number)
+    add_rt(&l.sender.sent, number)
     notify_link_rt(a, l)
     return True
 

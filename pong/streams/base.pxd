@@ -7,7 +7,7 @@ from libc.string cimport memcpy
 
 from pong.kernel.arena cimport slot_samples_rt
 from pong.kernel.layout cimport pong_arena, pong_slot
-from pong.kernel.meter cimport count_rt
+from pong.kernel.meter cimport add_rt, count_rt
 from pong.kernel.transfer cimport SENT, acquire_rt, release_rt, send_rt
 
 ctypedef struct capture_state:
@@ -16,9 +16,9 @@ ctypedef struct capture_state:
     int32_t slot                 # the block being filled; -1: none
     uint64_t word                # its owner word
     uint32_t filled              # frames in it
-    uint64_t position            # frames since the stream began, lost ones among them
+    uint64_t position            # frames since the stream began, lost ones among them; any thread may read it
     uint64_t lost                # frames lost since the last block that was sent: the gap of the next one
-    uint64_t lost_ever
+    uint64_t lost_ever           # any thread may read it
     uint16_t time_source
 
 
@@ -34,7 +34,7 @@ cdef inline bint capture_ready_rt(capture_state* c) noexcept nogil:
 cdef inline void capture_lose_rt(capture_state* c, uint64_t frames) noexcept nogil:
     """Count frames as lost, once (I6)."""
     c.lost += frames
-    c.lost_ever += frames
+    add_rt(&c.lost_ever, frames)
 
 
 cdef inline bint capture_send_rt(capture_state* c) noexcept nogil:
@@ -68,7 +68,7 @@ cdef inline bint capture_rt(
     while done < number:
         if not capture_ready_rt(c):
             capture_lose_rt(c, number - done)
-            c.position += number - done
+            add_rt(&c.position, number - done)
             return True
         s = &c.a.slots[c.slot]
         if c.filled == 0:
@@ -80,7 +80,7 @@ cdef inline bint capture_rt(
         part = min(number - done, c.a.header.blocksize - c.filled)
         memcpy(slot_samples_rt(c.a, c.slot) + c.filled * frame_bytes, frames + done * frame_bytes, part * frame_bytes)
         c.filled += part
-        c.position += part
+        add_rt(&c.position, part)
         done += part
         if c.filled == c.a.header.blocksize and not capture_send_rt(c):
             return False

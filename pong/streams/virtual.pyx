@@ -15,7 +15,7 @@ from pong._link cimport Sender
 from pong._pool cimport BufferPool
 from pong.errors import ClosedError
 from pong.kernel.arena cimport arena_wiped
-from pong.kernel.atomic cimport load_seq_cst_u32, store_relaxed_u32, store_seq_cst_u32
+from pong.kernel.atomic cimport load_relaxed_u64, load_seq_cst_u32, store_relaxed_u32, store_seq_cst_u32
 from pong.kernel.layout cimport PONG_RECEIVER_CLOSED, PONG_SENDER_CLOSED
 from pong.kernel.opening cimport link_close, link_closed
 from pong.kernel.platform cimport (
@@ -230,12 +230,12 @@ cdef class VirtualInput:
     @property
     def lost(self):
         """Frames dropped so far because no buffer was free; exact once the stream is closed."""
-        return self.p.capture.lost_ever
+        return load_relaxed_u64(&self.p.capture.lost_ever)
 
     @property
     def position(self):
         """Frames played so far, lost ones among them; exact once the stream is closed."""
-        return self.p.capture.position
+        return load_relaxed_u64(&self.p.capture.position)
 
     def __enter__(self):
         self.start()

@@ -1,0 +1,216 @@
+"""The virtual input: capture from a native thread, without loss or with every loss told."""
+
+import ctypes
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import pong
+from pong.streams.virtual import VirtualInput
+
+RATE = 48000
+
+
+def ramp(frames, channels=1, dtype="int32"):
+    """Return samples that are all different, so that any mistake of place shows."""
+    return np.arange(1, frames * channels + 1, dtype=dtype).reshape(frames, channels)
+
+
+def played(array, *, count=4, blocksize=64, callback_size=None, speed=0.0):
+    """Play an array; return the received (position, gap, samples) and the stream."""
+    pool = pong.BufferPool(count, blocksize, array.shape[1], array.dtype, on_empty="raise")
+    sender, receiver = pool.link()
+    blocks = []
+    with VirtualInput(pool, sender, array, RATE, callback_size=callback_size, speed=speed) as stream:
+        for buf in receiver:
+            with buf:
+                blocks.append((buf.position, buf.gap, buf.copy()))
+    assert pool.free == count
+    return blocks, stream
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+@pytest.mark.parametrize("callback_size", [1, 7, 64, 100, 1000])
+@pytest.mark.parametrize("blocksize", [1, 64, 100])
+@pytest.mark.parametrize("frames", [1, 64, 1003])
+def test_everything_arrives_in_its_place(frames, blocksize, callback_size, channels):
+    array = ramp(frames, channels)
+    blocks, stream = played(array, blocksize=blocksize, callback_size=callback_size)
+    assert [len(samples) for _, _, samples in blocks[:-1]] == [blocksize] * (len(blocks) - 1)
+    assert [position for position, _, _ in blocks] == list(range(0, frames, blocksize))
+    assert all(gap == 0 for _, gap, _ in blocks)
+    assert (stream.lost, stream.position) == (0, frames)
+    np.testing.assert_array_equal(np.concatenate([samples for _, _, samples in blocks]), array)
+
+
+@pytest.mark.parametrize("callback_size", [3, 64, 200])
+def test_lost_frames_stand_in_the_next_gap(callback_size):
+    """I6: with a clock and a receiver that stalls, frames and gaps together are the whole sound, each in its place."""
+    array = ramp(20_000)
+    pool = pong.BufferPool(2, 64, 1, "int32", on_empty="raise")
+    sender, receiver = pool.link()
+    covered = 0
+    with VirtualInput(pool, sender, array, RATE, callback_size=callback_size, speed=50) as stream:
+        first = receiver.recv()
+        # One block is held and the other queued, so the pool is empty until the sound has gone on for a while.
+        while stream.position < 5000:
+            pass
+        first.release()
+        for buf in receiver:
+            with buf:
+                if covered == 0:
+                    covered = 64
+                covered += buf.gap
+                assert buf.position == covered
+                np.testing.assert_array_equal(buf.samples, array[covered : covered + buf.frames])
+                covered += buf.frames
+                last = buf.position + buf.frames
+    lost_at_the_end = len(array) - last
+    assert stream.position == len(array)
+    assert stream.lost > 0
+    assert covered + lost_at_the_end == len(array)
+    assert pool.free == 2
+
+
+def test_metadata():
+    pool = pong.BufferPool(4, 100, on_empty="raise", dtype="int32")
+    sender, receiver = pool.link()
+    with VirtualInput(pool, sender, ramp(250), 1000):
+        blocks = [(buf.seq, buf.position, buf.frames, buf.time, buf.time_source, buf.status) for buf in receiver]
+    assert blocks == [
+        (0, 0, 100, pytest.approx(0.0), "stream", 0),
+        (1, 100, 100, pytest.approx(0.1), "stream", 0),
+        (2, 200, 50, pytest.approx(0.2), "stream", 0),
+    ]
+
+
+def test_python_neither_acquires_nor_sends_meanwhile():
+    pool = pong.BufferPool(2, 8, dtype="int32", on_empty="raise")
+    sender, receiver = pool.link()
+    stream = VirtualInput(pool, sender, ramp(80), RATE)
+    before = pool.acquire()
+    with stream:
+        with pytest.raises(RuntimeError, match="a native stream acquires"):
+            pool.acquire()
+        with pytest.raises(RuntimeError, match="a native stream sends"):
+            sender.send(before)
+        assert not before.detached
+        other, _ = pool.link()
+        with pytest.raises(RuntimeError, match="another stream"):
+            VirtualInput(pool, other, ramp(80), RATE).start()
+        before.release()
+        assert sum(buf.frames for buf in receiver) == 80
+    pool.acquire().release()
+
+
+def test_a_closed_receiver_ends_the_stream():
+    pool = pong.BufferPool(2, 8, dtype="int32", on_empty="raise")
+    sender, receiver = pool.link()
+    with VirtualInput(pool, sender, ramp(8000), RATE):
+        receiver.recv().release()
+        receiver.close()
+    assert pool.free == 2
+    assert sender.closed
+
+
+@pytest.mark.parametrize("how", ["close", "pool", "drop"])
+def test_ending_while_it_waits_for_a_free_buffer(how):
+    pool = pong.BufferPool(2, 8, dtype="int32", on_empty="raise")
+    sender, receiver = pool.link()
+    stream = VirtualInput(pool, sender, ramp(8000), RATE)
+    stream.start()
+    held = [receiver.recv(), receiver.recv()]
+    if how == "close":
+        stream.close()
+        stream.close()
+    elif how == "pool":
+        pool.close()
+    else:
+        del stream
+    with pytest.raises(pong.ClosedError):
+        while True:
+            held.append(receiver.recv())
+    if how == "pool":
+        stream.close()
+    held.clear()
+    assert pool.in_use == 0
+
+
+def test_the_thread_never_takes_the_gil():
+    """While a C call holds the GIL, Python threads stand still and the stream plays on."""
+    pool = pong.BufferPool(4, 64, 1, "int32", on_empty="raise")
+    sender, receiver = pool.link()
+    turns, stop = [0], threading.Event()
+
+    def turn():
+        while not stop.is_set():
+            turns[0] += 1
+
+    python_thread = threading.Thread(target=turn)
+    # PyDLL, other than CDLL, keeps the GIL during the call.
+    hold_the_gil = ctypes.PyDLL(None).usleep
+    with VirtualInput(pool, sender, ramp(480_000), RATE, speed=1) as stream:
+        python_thread.start()
+        # No thread asks for the GIL for so long that this one has it from the first reading to the last.
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1000)
+        before = turns[0], stream.position
+        hold_the_gil(200_000)
+        python, native = turns[0] - before[0], stream.position - before[1]
+        sys.setswitchinterval(interval)
+        stop.set()
+        python_thread.join()
+        receiver.close()
+    assert python == 0
+    assert native > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "text"),
+    [
+        ({"array": np.zeros((4, 2), "int32")}, ValueError, r"shape \(frames, 1\)"),
+        ({"array": np.zeros((4, 1, 1), "int32")}, ValueError, "shape"),
+        ({"array": np.zeros(4, "float32")}, TypeError, "int32"),
+        ({"array": [1, 2]}, TypeError, "ndarray"),
+        ({"samplerate": 0}, ValueError, "samplerate must be more than 0"),
+        ({"samplerate": float("nan")}, ValueError, "samplerate"),
+        ({"samplerate": "48000"}, TypeError, "samplerate must be a number"),
+        ({"speed": -1}, ValueError, "speed must be 0 or more"),
+        ({"speed": float("inf")}, ValueError, "speed"),
+        ({"speed": True}, TypeError, "speed"),
+        ({"callback_size": 0}, ValueError, "callback_size must be from 1"),
+        ({"callback_size": 1.5}, TypeError, "callback_size must be an integer"),
+    ],
+)
+def test_bad_input(changes, error, text):
+    pool = pong.BufferPool(2, 8, dtype="int32")
+    sender, _receiver = pool.link()
+    arguments = {"array": ramp(8), "samplerate": RATE, **changes}
+    with pytest.raises(error, match=text):
+        VirtualInput(pool, sender, arguments.pop("array"), arguments.pop("samplerate"), **arguments)
+    sender.send(pool.acquire())
+
+
+def test_bad_ends():
+    pool, other = pong.BufferPool(2, 8, dtype="int32"), pong.BufferPool(2, 8, dtype="int32")
+    foreign, _receiver = other.link()
+    with pytest.raises(ValueError, match="another pool"):
+        VirtualInput(pool, foreign, ramp(8), RATE)
+    sender, receiver = pool.link()
+    stream = VirtualInput(pool, sender, ramp(8), RATE)
+    receiver.close()
+    with pytest.raises(pong.ClosedError):
+        stream.start()
+    sender.close()
+    with pytest.raises(pong.ClosedError):
+        VirtualInput(pool, sender, ramp(8), RATE)
+    with stream_once(other, foreign) as played_once:
+        pass
+    with pytest.raises(RuntimeError, match="once"):
+        played_once.start()
+
+
+def stream_once(pool, sender):
+    return VirtualInput(pool, sender, ramp(8)[:, 0], RATE)

@@ -40,7 +40,8 @@ def parser():
     record.add_argument("output", help="file to write; its ending names the format (.wav, .flac, …)")
     record.add_argument("--input", required=True, metavar="virtual:FILE", help="what to record: a sound file, played "
                         "by a virtual device")
-    record.add_argument("--buffers", type=at_least(1), default=16, metavar="N", help="buffers in the pool (default: 16)")
+    record.add_argument("--buffers", type=at_least(1), default=16, metavar="N",
+                        help="buffers in the pool (default: 16)")
     record.add_argument("--blocksize", type=at_least(1), default=1024, metavar="FRAMES",
                         help="frames in one buffer (default: 1024)")
     record.add_argument("--callback-size", type=at_least(1), default=128, metavar="FRAMES",

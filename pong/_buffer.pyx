@@ -220,7 +220,7 @@ cdef class Buffer:
         -----
         Thread: any. Blocks: no. Allocates: no, if ``array`` is a C-contiguous ndarray of the pool's dtype.
         """
-        cdef pong_slot* s = self.header()
+        self.header()
         cdef Views views = <Views>self.views
         cdef cnp.ndarray data
         cdef cnp.npy_intp n
@@ -240,7 +240,6 @@ cdef class Buffer:
             raise ValueError(f"array has {n} frames, the buffer takes at most {self.limit}")
         if <PyObject*>cnp.PyArray_DESCR(data) == <PyObject*>views.dtype and cnp.PyArray_IS_C_CONTIGUOUS(data):
             with cython.critical_section(self):
-                s = self.header()
                 self.set_frames(n)
                 memmove(slot_samples_rt(self.a, self.slot), cnp.PyArray_DATA(data), n * views.strides[0])
             return n

@@ -9,7 +9,7 @@ from pong.kernel.layout cimport pong_arena, pong_link, pong_slot
 
 cdef class Link:
     cdef pong_arena* a
-    cdef pong_link* l
+    cdef pong_link* place
     cdef PyObject* views         # owned; out of the garbage collector's sight, so that it is there until the end
     cdef uint32_t index
     cdef uint32_t ended          # which sides were closed through this object

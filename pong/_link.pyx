@@ -41,7 +41,7 @@ cdef class Link:
             return
         # Both ends have been closed by their finalizers. In a cycle the messages may already be gone.
         if self.read_fd >= 0:
-            store_relaxed_u32(<uint32_t*>&self.l.control.fd, <uint32_t>-1)
+            store_relaxed_u32(<uint32_t*>&self.place.control.fd, <uint32_t>-1)
             pong_event_close(self.read_fd, self.write_fd)
         balance_add(LINKS, -1)
         Py_XDECREF(self.views)
@@ -106,7 +106,7 @@ cdef class Link:
         """Tell whether a message is in the ring."""
         cdef uint32_t slot
         return not self.ended & PONG_RECEIVER_CLOSED and ring_look_rt(
-            self.a, self.index, load_relaxed_u64(&self.l.receiver.tail), &slot
+            self.a, self.index, load_relaxed_u64(&self.place.receiver.tail), &slot
         )
 
     cdef bint take(self, Buffer buf):
@@ -135,7 +135,7 @@ cdef class Link:
         if self.waiting() or self.is_over():
             return
         pong_event_clear(self.read_fd)
-        prepare_wait(&self.l.control.event)
+        prepare_wait(&self.place.control.event)
         if self.waiting() or self.is_over():
             pong_event_signal(self.write_fd)
 
@@ -158,7 +158,7 @@ def open_link(BufferPool pool):
     link.views = <PyObject*>pool.views
     link.a = pool.a
     link.index = index
-    link.l = &link.a.links[index]
+    link.place = &link.a.links[index]
     link.ended = 0
     balance_add(LINKS, 1)
     sender.link = link
@@ -277,7 +277,7 @@ cdef class Sender:
         cdef bint sent
         with cython.critical_section(link):
             link.check_sender()
-            for buf, tag, message in parts:
+            for buf, _, message in parts:
                 buf.check_sendable(<Views>link.views)
                 if buf.slot in seen:
                     raise ValueError("a buffer is named twice")
@@ -431,7 +431,7 @@ cdef class Receiver:
         cdef uint32_t seen
         cdef bint over
         while True:
-            seen = 0 if deadline == NOW else prepare_wait(&link.l.control.event)
+            seen = 0 if deadline == NOW else prepare_wait(&link.place.control.event)
             # Closed is looked at before the ring: a message that was sent before the end is not missed.
             over = link.is_over()
             if link.take(buf):
@@ -440,7 +440,7 @@ cdef class Receiver:
                 raise ClosedError("the link is closed and everything has been received")
             if deadline == NOW:
                 raise Empty("no buffer came within the timeout")
-            if not sleep_on((<Views>link.views).arena, &link.l.control.event, seen, deadline):
+            if not sleep_on((<Views>link.views).arena, &link.place.control.event, seen, deadline):
                 deadline = NOW
 
     def poll(self, timeout=0):
@@ -470,12 +470,12 @@ cdef class Receiver:
         cdef uint64_t deadline = deadline_of(timeout)
         cdef uint32_t seen
         while True:
-            seen = 0 if deadline == NOW else prepare_wait(&link.l.control.event)
+            seen = 0 if deadline == NOW else prepare_wait(&link.place.control.event)
             if link.is_over() or link.waiting():
                 return True
             if deadline == NOW:
                 return False
-            if not sleep_on((<Views>link.views).arena, &link.l.control.event, seen, deadline):
+            if not sleep_on((<Views>link.views).arena, &link.place.control.event, seen, deadline):
                 deadline = NOW
 
     def drain(self, max=None):
@@ -537,7 +537,7 @@ cdef class Receiver:
             error = pong_event_open(&link.read_fd, &link.write_fd)
             if error:
                 raise OSError(error, f"{os.strerror(error)}: cannot make a file descriptor for the receiver")
-            store_relaxed_u32(<uint32_t*>&link.l.control.fd, <uint32_t>link.write_fd)
+            store_relaxed_u32(<uint32_t*>&link.place.control.fd, <uint32_t>link.write_fd)
             if link.waiting() or link.is_over():
                 pong_event_signal(link.write_fd)
             else:

@@ -8,7 +8,7 @@ cimport cython
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from pong._arena cimport FOREVER, NOW, as_count, deadline_of, map_arena, sleep_on
+from pong._arena cimport NOW, as_count, deadline_of, map_arena, sleep_on
 from pong._buffer cimport Buffer, attach, blank_buffer
 from pong._readings cimport census, pool_counters, pool_stats, take_census
 from pong._views cimport Views

@@ -1,7 +1,7 @@
 """The arrays through which Python reaches a slot's samples, made once and used again.
 
-How detaching works (DESIGN 3, "Detaching, exactly"): a `Lease` keeps the arena mapped; a hidden root array has the lease
-as its base; `samples` has the root as its base. NumPy gives every view derived from `samples` the root as base, so
+How detaching works: a `Lease` keeps the arena mapped; a hidden root array has the lease as its base; `samples` has the
+root as its base. NumPy gives every view derived from `samples` the root as base, so
 the reference counts of root and lease tell how many counted views live. Setting the first dimension of `samples` to
 0 detaches it. A lease that outlives its ownership pins the slot.
 """
@@ -45,6 +45,7 @@ cdef extern from "numpy/arrayobject.h":
     enum:
         NPY_ARRAY_WRITEABLE
         NPY_ARRAY_OWNDATA
+
 
 @cython.final
 @cython.no_gc
@@ -121,7 +122,7 @@ cdef class Views:
         Py_INCREF(<object>base)         # stolen, on success and on failure
         try:
             PyArray_SetBaseObject(<PyArrayObject*>array, base)
-        except:
+        except BaseException:
             Py_XDECREF(array)
             raise
         return array
@@ -143,7 +144,7 @@ cdef class Views:
         try:
             # Made at full length, as the root is: NumPy gives shorter arrays other flags.
             samples = self.make_array(slot, self.arena.a.header.blocksize, root)
-        except:
+        except BaseException:
             Py_XDECREF(root)
             raise
         Py_INCREF(lease)

@@ -314,8 +314,10 @@ def test_handle_made_without_init_owns_nothing(kind: str) -> None:
             made.release()
         with pytest.raises(pong.DetachedError):
             _ = made.samples
+        sender, receiver = small_pool(1).link()
         with pytest.raises(pong.DetachedError):
-            small_pool(1).link()[0].send(made)
+            sender.send(made)
+        assert not receiver.poll()
     else:
         assert made.closed
         assert repr(made) == f"<pong.{kind} closed>"

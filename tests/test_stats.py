@@ -35,14 +35,14 @@ def plausible(histogram: Histogram, count: int) -> None:
         return
     first, last = histogram.buckets[0], histogram.buckets[-1]
     assert last[0] <= histogram.max <= last[1]
-    assert first[0] <= histogram.mean <= histogram.max
+    assert first[0] * (1 - 1e-9) <= histogram.mean <= histogram.max * (1 + 1e-9)
     quantiles = [histogram.quantile(q) for q in (0, 0.25, 0.5, 0.75, 0.9, 0.99, 1)]
     assert quantiles == sorted(quantiles)
     assert first[0] <= quantiles[0] <= first[1]
     assert quantiles[-1] == histogram.max
     for q in (0.25, 0.5, 0.75):
         value = histogram.quantile(q)
-        below = sum(number for lower, _, number in histogram.buckets if lower < value)
+        below = sum(number for lower, _, number in histogram.buckets if lower <= value)
         assert below >= q * count, "a share q does not exceed the quantile"
 
 
@@ -164,7 +164,6 @@ def test_a_hold_that_spans_a_longer_one_is_the_longer_one():
     plausible(stats.hold, 2)
     plausible(stats.links[0].latency, 1)
     assert stats.hold.max >= stats.links[0].latency.max
-    assert stats.hold.max >= stats.hold.quantile(0.5) * 7 / 8
     assert len(again) == 2
 
 

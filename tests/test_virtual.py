@@ -129,9 +129,7 @@ def test_ending_while_it_waits_for_a_free_buffer(how):
         pool.close()
     else:
         del stream
-    with pytest.raises(pong.ClosedError):
-        while True:
-            held.append(receiver.recv())
+    held += receiver
     if how == "pool":
         stream.close()
     held.clear()

@@ -18,15 +18,15 @@ cdef inline int32_t link_find_idle(pong_arena* a) noexcept nogil:
 
 cdef inline void link_begin(pong_arena* a, uint32_t link) noexcept nogil:
     """Open an idle link: its counters start anew, its positions go on."""
-    cdef pong_link* l = &a.links[link]
-    store_relaxed_u64(&l.sender.sent, 0)
-    store_relaxed_u64(&l.sender.dropped, 0)
-    store_relaxed_u64(&l.receiver.received, 0)
+    cdef pong_link* place = &a.links[link]
+    store_relaxed_u64(&place.sender.sent, 0)
+    store_relaxed_u64(&place.sender.dropped, 0)
+    store_relaxed_u64(&place.receiver.received, 0)
     memset(&a.latency[link], 0, sizeof(pong_histogram))
-    l.control.fd = -1
-    l.control.opened += 1
+    place.control.fd = -1
+    place.control.opened += 1
     # C8: pairs with C3. Who sees the link open sees its counters begin.
-    store_seq_cst_u32(&l.control.closed, 0)
+    store_seq_cst_u32(&place.control.closed, 0)
 
 
 cdef inline void link_close(pong_arena* a, uint32_t link, uint32_t side) noexcept nogil:

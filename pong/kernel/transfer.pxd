@@ -88,14 +88,16 @@ cdef inline bint link_open_rt(pong_arena* a, pong_link* link) noexcept nogil:
     return not (load_relaxed_u32(&link.control.closed) | load_relaxed_u32(&a.control.closed))
 
 
-cdef inline bint send_claim_rt(pong_arena* a, uint32_t link, uint32_t slot, uint64_t word, uint64_t ahead) noexcept nogil:
+cdef inline bint send_claim_rt(
+    pong_arena* a, uint32_t link, uint32_t slot, uint64_t word, uint64_t ahead
+) noexcept nogil:
     """Mark an owned slot as queued in ``link``, ``ahead`` positions behind its head; nobody can see it there yet."""
     cdef pong_slot* s = &a.slots[slot]
-    cdef pong_link* l = &a.links[link]
+    cdef pong_link* place = &a.links[link]
     if load_relaxed_u64(&s.owner) != word:
         return False
-    store_relaxed_u64(&s.where, load_relaxed_u64(&l.sender.head) + ahead)
-    s.seq = load_relaxed_u64(&l.sender.sent) + ahead
+    store_relaxed_u64(&s.where, load_relaxed_u64(&place.sender.head) + ahead)
+    s.seq = load_relaxed_u64(&place.sender.sent) + ahead
     # O3: pairs with O4, O5. The header is complete before the word says that the slot is in a ring.
     return cas_acq_rel_u64(&s.owner, word, owner_after_rt(word, link, PONG_QUEUED))
 
@@ -115,24 +117,24 @@ cdef inline int send_rt(pong_arena* a, uint32_t link, uint32_t slot, uint64_t* w
 
     Only the sender of the link may call this, one thread at a time.
     """
-    cdef pong_link* l = &a.links[link]
-    cdef uint64_t head = load_relaxed_u64(&l.sender.head)
-    if not link_open_rt(a, l):
+    cdef pong_link* place = &a.links[link]
+    cdef uint64_t head = load_relaxed_u64(&place.sender.head)
+    if not link_open_rt(a, place):
         return CLOSED
     if a.header.timed:
         a.slots[slot].sent_at = pong_now()
     if not send_claim_rt(a, link, slot, word[0], 0):
         return STALE
     # The receiver may be at work on an older tail, which only makes the difference smaller.
-    PONG_CHECK(head - load_relaxed_u64(&l.receiver.tail) < a.header.slots, "I4: more entries than slots")
+    PONG_CHECK(head - load_relaxed_u64(&place.receiver.tail) < a.header.slots, "I4: more entries than slots")
     ring_publish_rt(a, link, head, slot)
-    store_relaxed_u64(&l.sender.head, head + 1)
+    store_relaxed_u64(&place.sender.head, head + 1)
     # C1: pairs with C2. A receiver that closed in between has either drained the entry, or is seen here.
-    if (load_seq_cst_u32(&l.control.closed) & PONG_RECEIVER_CLOSED
+    if (load_seq_cst_u32(&place.control.closed) & PONG_RECEIVER_CLOSED
             and send_retract_rt(a, slot, owner_after_rt(word[0], link, PONG_QUEUED), word)):
         return CLOSED
-    count_rt(&l.sender.sent)
-    notify_link_rt(a, l)
+    count_rt(&place.sender.sent)
+    notify_link_rt(a, place)
     return SENT
 
 
@@ -140,8 +142,8 @@ cdef inline bint send_batch_rt(
     pong_arena* a, uint32_t link, const uint32_t* slots, const uint64_t* words, uint32_t number
 ) noexcept nogil:
     """Transfer several owned slots, all or none; the receiver sees all of them at once. False: one was stale."""
-    cdef pong_link* l = &a.links[link]
-    cdef uint64_t head = load_relaxed_u64(&l.sender.head)
+    cdef pong_link* place = &a.links[link]
+    cdef uint64_t head = load_relaxed_u64(&place.sender.head)
     cdef uint64_t now = pong_now() if a.header.timed else 0
     cdef uint32_t i, back
     cdef uint64_t word
@@ -155,9 +157,9 @@ cdef inline bint send_batch_rt(
     for i in range(number - 1, 0, -1):
         ring_fill_rt(a, link, head + i, slots[i])
     ring_publish_rt(a, link, head, slots[0])
-    store_relaxed_u64(&l.sender.head, head + number)
-    add_rt(&l.sender.sent, number)
-    notify_link_rt(a, l)
+    store_relaxed_u64(&place.sender.head, head + number)
+    add_rt(&place.sender.sent, number)
+    notify_link_rt(a, place)
     return True
 
 
@@ -166,8 +168,8 @@ cdef inline int32_t recv_rt(pong_arena* a, uint32_t link, uint64_t* word) noexce
 
     Only the receiver of the link may call this, one thread at a time.
     """
-    cdef pong_link* l = &a.links[link]
-    cdef uint64_t tail = load_relaxed_u64(&l.receiver.tail)
+    cdef pong_link* place = &a.links[link]
+    cdef uint64_t tail = load_relaxed_u64(&place.receiver.tail)
     cdef uint64_t queued
     cdef uint32_t slot
     cdef pong_slot* s
@@ -182,10 +184,10 @@ cdef inline int32_t recv_rt(pong_arena* a, uint32_t link, uint64_t* word) noexce
             word[0] = owner_after_rt(queued, link, PONG_OWNED)
             # O5: pairs with O3, O6. The slot is the receiver's before the ring moves on.
             if cas_acq_rel_u64(&s.owner, queued, word[0]):
-                store_relaxed_u64(&l.receiver.tail, tail)
+                store_relaxed_u64(&place.receiver.tail, tail)
                 if a.header.timed:
                     record_rt(&a.latency[link], pong_now() - s.sent_at)
-                count_rt(&l.receiver.received)
+                count_rt(&place.receiver.received)
                 return <int32_t>slot
-        store_relaxed_u64(&l.receiver.tail, tail)
+        store_relaxed_u64(&place.receiver.tail, tail)
     return -1

@@ -39,7 +39,6 @@ cdef inline void capture_lose_rt(capture_state* c, uint64_t frames) noexcept nog
 
 cdef inline bint capture_send_rt(capture_state* c) noexcept nogil:
     """Send the block as far as it is filled; False: the link is closed, and its frames are lost."""
-    cdef uint64_t before
     c.a.slots[c.slot].frames = c.filled
     if send_rt(c.a, c.link, c.slot, &c.word) == SENT:
         c.lost = 0

@@ -17,6 +17,7 @@ cdef class Buffer:
 
     cdef pong_slot* header(self) except NULL
     cdef PyObject* open(self) except NULL
+    cdef object fresh_view(self)
     cdef int check_sendable(self, Views views) except -1
     cdef view_set leave(self) noexcept
     cdef void come_back(self, view_set taken, uint64_t word) noexcept

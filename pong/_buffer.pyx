@@ -67,8 +67,10 @@ cdef class Buffer:
             raise ValueError("the buffer belongs to another pool: send it through a link of its own pool")
         if not self.viewed:
             return 0
-        if views.scalar(self.slot):
-            raise BufferError("the shape of the buffer's samples was set to (): they cannot be detached")
+        if not views.detachable(self.slot):
+            raise BufferError(
+                "the buffer's samples cannot be detached: their shape was set to (), or their base was changed"
+            )
         counted = views.counted(self.slot)
         if counted:
             raise BufferError(
@@ -145,18 +147,17 @@ cdef class Buffer:
                 self.viewed = True
             return views.sets[self.slot].samples
 
-    def __getbuffer__(self, Py_buffer* view, int flags):
-        cdef pong_slot* s = self.header()
-        cdef Views views = <Views>self.views
-        cdef PyObject* array
-        cdef Py_buffer export
+    cdef object fresh_view(self):
+        """Return a new, counted view of the valid frames, whatever has become of `samples`."""
+        cdef Views views
         self.open()
-        array = views.make_array(self.slot, s.frames, views.sets[self.slot].root)
-        try:
-            # The array exports the memory and is counted by its base, the root, until the export is released.
-            PyObject_GetBuffer(<object>array, &export, flags)
-        finally:
-            Py_XDECREF(array)
+        views = <Views>self.views
+        return views.view(self.slot, self.a.slots[self.slot].frames)
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        cdef Py_buffer export
+        # The view exports the memory and is counted by its base, the root, until the export is released.
+        PyObject_GetBuffer(self.fresh_view(), &export, flags)
         view.obj = <object>export.obj
         view.buf = export.buf
         view.len = export.len
@@ -191,7 +192,7 @@ cdef class Buffer:
         -----
         Thread: any. Blocks: no. Allocates: yes.
         """
-        return (<object>self.open()).copy()
+        return self.fresh_view().copy()
 
     def write(self, array):
         """Copy samples in from the first frame on, and set `frames` to their number.
@@ -245,8 +246,9 @@ cdef class Buffer:
             return n
         if not np.can_cast(data.dtype, views.dtype, "same_kind"):
             raise TypeError(f"cannot cast {data.dtype} to the pool's {views.dtype} by the rule 'same_kind'")
+        # Into an array of its own: `samples` may have been changed in place.
         self.set_frames(n)
-        np.copyto(<object>self.open(), data.reshape(n, views.channels), casting="same_kind")
+        np.copyto(self.fresh_view(), data.reshape(n, views.channels), casting="same_kind")
         return n
 
     @property
@@ -270,6 +272,9 @@ cdef class Buffer:
                 if self.viewed and not (<Views>self.views).set_frames(self.slot, s.frames, frames):
                     raise ValueError("shape, strides or dtype of samples were changed in place: frames cannot be set")
                 s.frames = frames
+            if s.seq != PONG_NO_SEQ:
+                # A receiver may only lower it.
+                self.limit = frames
         return 0
 
     @property
@@ -284,8 +289,11 @@ cdef class Buffer:
         return self.header().time
 
     @time.setter
-    def time(self, double value):
-        self.header().time = value
+    def time(self, value):
+        if isinstance(value, (bool, str)) or not hasattr(type(value), "__float__"):
+            raise TypeError(f"time must be a number of seconds, not {value!r}")
+        cdef double seconds = value
+        self.header().time = seconds
 
     @property
     def time_source(self):
@@ -348,7 +356,7 @@ cdef class Buffer:
     @property
     def nbytes(self):
         """Bytes of the valid frames; 0 when detached."""
-        return len(self) * (<Views>self.views).strides[0]
+        return 0 if self.detached else len(self) * (<Views>self.views).strides[0]
 
     def __len__(self):
         return 0 if self.detached else self.a.slots[self.slot].frames

@@ -32,6 +32,8 @@ cdef class Sender:
     cdef Link link
     cdef object __weakref__
 
+    cdef Link open_link(self)
+
 
 cdef class Receiver:
     cdef Link link

@@ -56,7 +56,7 @@ cdef class Link:
     cdef int refuse_sender(self) except -1:
         """Say why Python may not send."""
         if self.ended & PONG_SENDER_CLOSED:
-            raise ClosedError("the sender is closed")
+            raise ClosedError("the sender was closed meanwhile")
         if link_closed(self.a, self.index) & PONG_RECEIVER_CLOSED:
             raise ClosedError("the receiver is closed")
         if self.native:
@@ -182,6 +182,11 @@ cdef class Sender:
     def __del__(self):
         self.close()
 
+    cdef Link open_link(self):
+        if self.link is None or self.link.ended & PONG_SENDER_CLOSED:
+            raise ClosedError("the sender is closed")
+        return self.link
+
     def send(self, Buffer buf not None, *, tag=None, message=None):
         """Transfer a buffer to the receiver. The handle is detached, its `samples` have length 0.
 
@@ -211,7 +216,7 @@ cdef class Sender:
         -----
         On any error nothing has changed. Thread: any. Blocks: no. Allocates: no, without a message.
         """
-        cdef Link link = self.link
+        cdef Link link = self.open_link()
         cdef pong_slot* s
         cdef int64_t new_tag = 0, old_tag
         cdef uint64_t word
@@ -265,7 +270,7 @@ cdef class Sender:
         -----
         Thread: any. Blocks: no. Allocates: yes.
         """
-        cdef Link link = self.link
+        cdef Link link = self.open_link()
         cdef list parts = [as_part(item) for item in items]
         cdef Buffer buf
         cdef Py_ssize_t i, number = len(parts)

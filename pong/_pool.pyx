@@ -45,8 +45,8 @@ cdef object sample_dtype(object dtype):
         raise TypeError("dtype must be a sample format such as 'float32' or 'int16', not None")
     try:
         found = np.dtype(dtype)
-    except TypeError as error:
-        raise TypeError(f"dtype must be a sample format such as 'float32' or 'int16': {error}") from None
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"dtype must be a sample format such as 'float32' or 'int16': {error}") from None
     if found.hasobject:
         raise TypeError(f"dtype must be plain memory, not {found}: objects cannot be shared with native code")
     if not found.isnative:
@@ -123,7 +123,7 @@ cdef class BufferPool:
             if not self.allocate:
                 raise ValueError("overflow goes with on_empty='allocate'; on_empty='raise' has no overflow slots")
         if samplerate is not None:
-            if isinstance(samplerate, (bool, str)):
+            if isinstance(samplerate, (bool, str)) or not hasattr(type(samplerate), "__float__"):
                 raise TypeError(f"samplerate must be a number of frames per second, not {samplerate!r}")
             if not 0 < samplerate < math.inf:
                 raise ValueError(f"samplerate must be more than 0 and finite, not {samplerate!r}")

@@ -37,7 +37,8 @@ cdef class Views:
     cdef bint pristine(self, PyObject* array, uint32_t slot, PyObject* base) noexcept
     cdef bint reusable(self, uint32_t slot) noexcept
     cdef bint set_frames(self, uint32_t slot, uint32_t before, uint32_t frames) noexcept
-    cdef bint scalar(self, uint32_t slot) noexcept
+    cdef object view(self, uint32_t slot, Py_ssize_t frames)
+    cdef bint detachable(self, uint32_t slot) noexcept
     cdef Py_ssize_t counted(self, uint32_t slot) noexcept
     cdef view_set close(self, uint32_t slot) noexcept
     cdef void reopen(self, uint32_t slot, view_set taken, uint32_t frames) noexcept

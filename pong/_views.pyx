@@ -189,9 +189,20 @@ cdef class Views:
         PyArray_DIMS(<PyArrayObject*>own.samples)[0] = frames
         return True
 
-    cdef bint scalar(self, uint32_t slot) noexcept:
-        """Tell whether the shape of an opened `samples` was set to (): it has no dimension to detach it by."""
-        return PyArray_NDIM(<PyArrayObject*>self.sets[slot].samples) == 0
+    cdef object view(self, uint32_t slot, Py_ssize_t frames):
+        """Return a new view of an opened slot's first frames, counted as any."""
+        cdef PyObject* array = self.make_array(slot, frames, self.sets[slot].root)
+        result = <object>array
+        Py_XDECREF(array)
+        return result
+
+    cdef bint detachable(self, uint32_t slot) noexcept:
+        """Tell whether an opened `samples` has a dimension to detach it by, and the root still holds the lease."""
+        cdef view_set* own = &self.sets[slot]
+        return (
+            PyArray_NDIM(<PyArrayObject*>own.samples) != 0
+            and PyArray_BASE(<PyArrayObject*>own.root) == own.lease
+        )
 
     cdef Py_ssize_t counted(self, uint32_t slot) noexcept:
         """Return how many counted views of a slot's opened set live."""
@@ -212,6 +223,10 @@ cdef class Views:
             PyArray_DIMS(samples)[0] = 0
         if self.reusable(slot):
             return taken
+        if PyArray_BASE(<PyArrayObject*>own.root) != own.lease:
+            # Somebody has changed the hidden root (`__setstate__`): its views cannot be followed any more. The lease,
+            # and with it the pin, stays for good, rather than that a view sees another block.
+            Py_INCREF(<object>own.lease)
         slot_pin(&self.arena.a, slot)
         balance_add(PINS, 1)
         (<Lease>own.lease).pinned = True

@@ -68,7 +68,7 @@ def test_everything_that_belongs_to_the_block_travels_through_every_stage(pool):
         assert (buf.frames, buf.time, buf.time_source, buf.position) == (3, 0.25, "monotonic", 2**63)
         assert (buf.gap, buf.status, buf.tag) == (2**40, 2**32 - 1, -(2**63))
         assert (address(buf.samples), values([buf]), buf.samples.shape) == (where, [3], (3, 1))
-    sender.send(buf) if (sender := links[0][0]) else None
+    links[0][0].send(buf)
     assert links[0][1].recv().seq == 1
 
 
@@ -303,7 +303,7 @@ def test_positions_and_generations_wrap_around(start, count, policy):
         kind = type("Pool", (pong.BufferPool,), {"_first_position": (start - before) % 2**64})
         pool = kind(count, 2, dtype="int64", **policy)
         sender, receiver = pool.link()
-        idle = pool.link()[1]
+        _idle_sender, idle = pool.link()
         assert not receiver.poll()
         number = got = 0
         for batch in [1, count, 1, (count + 1) // 2] * 6 + [count] * 4:

@@ -196,7 +196,7 @@ def test_acquire_waits_for_a_dropped_handle_and_for_a_closed_receiver():
     assert place(call.outcome()) == places[0]
 
 
-def test_one_release_serves_exactly_one_of_two_waiting_acquires():
+def test_two_releases_serve_two_waiting_acquires():
     pool, buffers, places = full_pool()
     calls = [Call(pool.acquire, None) for _ in range(2)]
     for call in calls:

@@ -7,7 +7,7 @@ from time import perf_counter_ns
 
 from measure import Figure, readable
 
-ROUNDS = 25
+ROUNDS = 40
 IMPORTS = {"bare": "pass", "numpy": "import numpy", "pong": "import pong"}
 
 

@@ -69,7 +69,7 @@ cdef class Buffer:
             return 0
         if not views.detachable(self.slot):
             raise BufferError(
-                "the buffer's samples cannot be detached: their shape was set to (), or their base was changed"
+                "the shape of the buffer's samples was set to (), or their base changed: they cannot be detached"
             )
         counted = views.counted(self.slot)
         if counted:
@@ -243,7 +243,7 @@ cdef class Buffer:
             with cython.critical_section(self):
                 self.set_frames(n)
                 memmove(slot_samples_rt(self.a, self.slot), cnp.PyArray_DATA(data), n * views.strides[0])
-            return n
+            return views.blocksize if n == self.a.header.blocksize else n
         if not np.can_cast(data.dtype, views.dtype, "same_kind"):
             raise TypeError(f"cannot cast {data.dtype} to the pool's {views.dtype} by the rule 'same_kind'")
         # Into an array of its own: `samples` may have been changed in place.

@@ -39,9 +39,8 @@ cdef class Link:
     def __dealloc__(self):
         if self.views == NULL:
             return
-        # Both ends have been closed by their finalizers. In a cycle the messages may already be gone.
+        # Both ends have been closed by their finalizers: the place in the arena may be another link's by now.
         if self.read_fd >= 0:
-            store_relaxed_u32(<uint32_t*>&self.place.control.fd, <uint32_t>-1)
             pong_event_close(self.read_fd, self.write_fd)
         balance_add(LINKS, -1)
         Py_XDECREF(self.views)
@@ -56,7 +55,7 @@ cdef class Link:
     cdef int refuse_sender(self) except -1:
         """Say why Python may not send."""
         if self.ended & PONG_SENDER_CLOSED:
-            raise ClosedError("the sender was closed meanwhile")
+            raise ClosedError("the sender is closed")
         if link_closed(self.a, self.index) & PONG_RECEIVER_CLOSED:
             raise ClosedError("the receiver is closed")
         if self.native:
@@ -76,6 +75,8 @@ cdef class Link:
             if side == PONG_RECEIVER_CLOSED or self.ended == BOTH:
                 self.drain(dropped)
             if self.ended == BOTH:
+                # Nobody is left to signal it; the descriptor itself is closed with this object.
+                store_relaxed_u32(<uint32_t*>&self.place.control.fd, <uint32_t>-1)
                 link_end(self.a, self.index)
         # The messages go now, when everything is in its place: to drop one may run any code.
         dropped.clear()

@@ -26,6 +26,7 @@ cdef class Lease:
 cdef class Views:
     cdef Arena arena
     cdef object dtype
+    cdef object blocksize        # as an object, so that the usual answer of `write` is not made anew each time
     cdef view_set* sets
     cdef uint32_t slots
     cdef Py_ssize_t channels

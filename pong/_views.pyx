@@ -86,6 +86,7 @@ cdef class Views:
         cdef object like = np.empty((arena.a.header.blocksize, channels), dtype)
         self.arena = arena
         self.dtype = dtype
+        self.blocksize = arena.a.header.blocksize
         self.channels = channels
         self.slots = arena.a.header.slots
         self.strides[0] = channels * dtype.itemsize

@@ -237,7 +237,7 @@ class Model:
 
     def recv(self, link: Link) -> Handle:
         """Receive without waiting."""
-        if not link.receiver_open or not link.queue and self.over(link):
+        if not link.receiver_open or (self.over(link) and not link.queue):
             raise Refused("ClosedError")
         if not link.queue:
             raise Refused("Empty")

@@ -144,7 +144,7 @@ def test_a_buffer_named_twice(pool, first, second):
     sender, receiver = pool.link()
 
     def spoil(buffers, items, place):
-        return items[:second] + [buffers[first]] + items[second:], lambda: None
+        return [*items[:second], buffers[first], *items[second:]], lambda: None
 
     refuse(first, spoil, pool, sender, receiver, ValueError)
 
@@ -156,7 +156,7 @@ def test_a_detached_buffer_at_any_place(pool, place):
     gone.release()
 
     def spoil(buffers, items, place):
-        return items[:place] + [(gone, 1, "message")] + items[place:], lambda: None
+        return [*items[:place], (gone, 1, "message"), *items[place:]], lambda: None
 
     refuse(place, spoil, pool, sender, receiver, pong.DetachedError)
 
@@ -167,7 +167,7 @@ def test_a_buffer_of_another_pool_at_any_place(pool, place):
     foreign = BufferPool(1, 4, dtype="int32").acquire()
 
     def spoil(buffers, items, place):
-        return items[:place] + [foreign] + items[place:], lambda: None
+        return [*items[:place], foreign, *items[place:]], lambda: None
 
     refuse(place, spoil, pool, sender, receiver, ValueError)
     assert not foreign.detached
@@ -179,7 +179,7 @@ def test_what_is_no_buffer_at_any_place(pool, place, item):
     sender, receiver = pool.link()
 
     def spoil(buffers, items, place):
-        return items[:place] + [item] + items[place:], lambda: None
+        return [*items[:place], item, *items[place:]], lambda: None
 
     refuse(place, spoil, pool, sender, receiver, TypeError)
 

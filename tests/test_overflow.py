@@ -135,13 +135,15 @@ def test_many_slots(count, overflow):
 
 
 def test_a_warning_that_is_an_error_loses_no_slot():
-    """As with ``-W error`` (pytest's own filter here): the acquire fails, the slot stays, later it can be had."""
+    """As with ``-W error``: the acquire fails, the slot stays, later it can be had."""
     pool = pong.BufferPool(2, 8, overflow=2)
     held = [pool.acquire(), pool.acquire()]
     before = pool.stats()
-    for timeout in [0, 0.0005] * 20:
-        with pytest.raises(pong.PoolExhaustedWarning):
-            pool.acquire(timeout)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for timeout in [0, 0.0005] * 20:
+            with pytest.raises(pong.PoolExhaustedWarning):
+                pool.acquire(timeout)
     assert pool.stats() == before
     extra = quiet_acquire(pool, 2)
     assert pool.stats().overflow_in_use == 2
@@ -150,7 +152,7 @@ def test_a_warning_that_is_an_error_loses_no_slot():
     assert (pool.free, pool.in_use) == (2, 0)
 
 
-def test_dash_w_error():
+def test_dash_w_error(tmp_path):
     script = textwrap.dedent("""
         import pong
         pool = pong.BufferPool(1, 8, overflow=1)
@@ -169,7 +171,8 @@ def test_dash_w_error():
         print("nothing lost")
     """)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=120, check=False,
+        cwd=tmp_path,
     )
     assert (done.stdout.strip(), done.stderr, done.returncode) == ("nothing lost", "", 0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_slots_come_in_order_and_the_lowest_free_one_comes_again(count):
     places = [place(buf) for buf in buffers]
     assert places == sorted(set(places))
     assert all(where % 64 == 0 for where in places)
-    assert all(above - below >= 32 for below, above in zip(places, places[1:], strict=False))
+    assert all(above - below >= 32 for below, above in pairwise(places))
     assert (pool.free, pool.in_use) == (0, count)
     chosen = sorted({0, count // 3, count // 2, count - 1})
     for slot in reversed(chosen):
@@ -83,7 +84,7 @@ def test_samples_lie_64_byte_aligned_and_apart(dtype, blocksize):
             buffers = [pool.acquire() for _ in range(7)]
         places = sorted(place(buf) for buf in buffers)
         assert all(where % 64 == 0 for where in places)
-        assert all(above - below >= buffers[0].nbytes for below, above in zip(places, places[1:], strict=False))
+        assert all(above - below >= buffers[0].nbytes for below, above in pairwise(places))
 
 
 def test_only_the_pools_addresses_appear_in_ten_thousand_cycles():
@@ -112,8 +113,9 @@ def test_pinned_slots_are_passed_over_until_the_alias_is_gone(keep):
     first = pool.acquire()
     where = place(first)
     first.write(np.arange(8, dtype="float32"))
-    alias = {"samples": lambda: first.samples, "slice": lambda: first.samples[2:], "memoryview": lambda: memoryview(
-        first.samples)}[keep]()
+    alias = first.samples
+    if keep != "samples":
+        alias = alias[2:] if keep == "slice" else memoryview(alias)
     first.release()
     assert (pool.free, pool.stats().pinned, pool.in_use) == (2, 1, 1)
     for _ in range(20):
@@ -263,12 +265,12 @@ def test_the_arena_is_unmapped_when_the_last_user_is_gone(last):
     buf = pool.acquire()
     buf.write(np.arange(8, dtype="float32"))
     where = place(buf)
-    keep = {
-        "buffer": lambda: buf, "view": lambda: buf.samples[3:], "detached samples": lambda: buf.samples,
-        "memoryview": lambda: memoryview(buf), "sender": lambda: sender, "receiver": lambda: receiver,
-    }[last]()
+    users = {"buffer": buf, "sender": sender, "receiver": receiver}
+    if last in ("view", "detached samples", "memoryview"):
+        users[last] = {"view": buf.samples[3:], "detached samples": buf.samples, "memoryview": memoryview(buf)}[last]
+    keep = users[last]
     pool.close()
-    del pool, buf, sender, receiver
+    del pool, buf, sender, receiver, users
     assert arena_at(where) is not None
     if last == "buffer":
         assert keep.samples[:, 0].tolist() == list(range(8))
@@ -309,5 +311,5 @@ def test_a_pool_of_16_with_2_links_takes_at_most_64_kib_beyond_its_samples():
     arena = arena_at(where)
     samples = 16 * 1024 * 4
     assert arena.resident >= samples, "the samples are not resident: nothing was measured"
-    assert 0 < python
+    assert python > 0
     assert arena.resident - samples + python <= 64 * 1024

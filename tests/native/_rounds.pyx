@@ -1,0 +1,228 @@
+"""Races of two native threads, a round at a time: closing against sleeping, and against sending."""
+from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+from pong._link cimport Sender
+from pong._pool cimport BufferPool
+from pong.kernel.atomic cimport load_relaxed_u64, load_seq_cst_u32, store_seq_cst_u32
+from pong.kernel.freeset cimport freeset_has
+from pong.kernel.layout cimport PONG_FREE, PONG_QUEUED, PONG_RECEIVER_CLOSED, PONG_SENDER_CLOSED, pong_arena
+from pong.kernel.opening cimport link_begin, link_close, link_closed, link_end
+from pong.kernel.platform cimport pong_thread, pong_thread_join, pong_thread_start, pong_thread_start_t
+from pong.kernel.ring cimport ring_publish_rt
+from pong.kernel.transfer cimport (
+    CLOSED, STALE, acquire_rt, owner_after_rt, owner_state_rt, recv_rt, release_rt, send_claim_rt, send_retract_rt,
+    send_rt,
+)
+from pong.kernel.wait cimport notify_link_rt, notify_pool_rt
+from waiting cimport OVER, Turn, acquire_waiting, await_turn, give_turn, mix, recv_waiting
+
+cdef enum:
+    KINDS = 4    # who closes: the sender, the receiver, the pool against a receiver, the pool against an acquirer
+
+
+ctypedef struct Rounds:
+    pong_arena* a
+    uint32_t link
+    uint32_t number
+    Turn go
+    Turn done
+    uint64_t sleeps
+    uint64_t retracted
+    uint64_t received
+    const char* fault
+
+
+cdef void run_waiter(void* argument) noexcept nogil:
+    """Each round, wait for what never comes; only a close may end it."""
+    cdef Rounds* r = <Rounds*>argument
+    cdef uint32_t i
+    cdef uint64_t word
+    cdef int32_t slot
+    for i in range(1, r.number + 1):
+        if not await_turn(r.a, &r.go, i):
+            r.fault = "no round began"
+            return
+        if i % KINDS == 3:
+            slot = acquire_waiting(r.a, &word, &r.sleeps)
+        else:
+            slot = recv_waiting(r.a, r.link, &word, &r.sleeps)
+        if slot != OVER:
+            r.fault = "nobody woke a waiter at a close" if slot < 0 else "a slot came out of nothing"
+        give_turn(r.a, &r.done, i)
+        if slot != OVER:
+            return
+
+
+cdef void run_closer(Rounds* r) noexcept nogil:
+    """Each round, open link and pool, let the waiter begin, and close a moment later, each time another one."""
+    cdef pong_arena* a = r.a
+    cdef uint32_t i, kind
+    for i in range(1, r.number + 1):
+        kind = i % KINDS
+        link_begin(a, r.link)
+        store_seq_cst_u32(&a.control.closed, 0)
+        give_turn(a, &r.go, i)
+        # From no pause at all to one in which the waiter falls asleep.
+        for _ in range(<uint32_t>mix(i) % 512):
+            load_seq_cst_u32(&r.done.value)
+        if kind == 0:
+            link_close(a, r.link, PONG_SENDER_CLOSED)
+        elif kind == 1:
+            link_close(a, r.link, PONG_RECEIVER_CLOSED)
+        else:
+            # What BufferPool.close does.
+            store_seq_cst_u32(&a.control.closed, 1)
+            notify_pool_rt(a)
+            notify_link_rt(a, &a.links[r.link])
+        if not await_turn(a, &r.done, i) or r.fault != NULL:
+            return
+    store_seq_cst_u32(&a.control.closed, 0)
+    link_begin(a, r.link)
+
+
+cdef void run_racing_sender(void* argument) noexcept nogil:
+    """Each round, send as fast as slots come home, until the receiver has closed."""
+    cdef Rounds* r = <Rounds*>argument
+    cdef pong_arena* a = r.a
+    cdef uint32_t i
+    cdef uint64_t word, before
+    cdef int32_t slot
+    cdef int result
+    for i in range(1, r.number + 1):
+        if not await_turn(a, &r.go, i):
+            r.fault = "no round began"
+            return
+        result = -1
+        while result != CLOSED:
+            slot = acquire_rt(a, a.header.count, &word)
+            if slot < 0:
+                if link_closed(a, r.link):
+                    break
+                continue
+            before = word
+            result = send_rt(a, r.link, slot, &word)
+            if result == STALE:
+                r.fault = "the owner of a slot could not send it"
+                break
+            if result == CLOSED:
+                if word != before:
+                    r.retracted += 1
+                if not release_rt(a, slot, word):
+                    r.fault = "a slot was refused and yet given away"
+        give_turn(a, &r.done, i)
+
+
+cdef bint all_home(pong_arena* a) noexcept nogil:
+    """Tell whether every slot is in the free set and says so (I3)."""
+    cdef uint32_t slot
+    for slot in range(a.header.slots):
+        if owner_state_rt(load_relaxed_u64(&a.slots[slot].owner)) != PONG_FREE or not freeset_has(a, slot):
+            return False
+    return True
+
+
+cdef bint receive(Rounds* r) noexcept nogil:
+    """Receive one message if there is one, check its place in the order and release it."""
+    cdef uint64_t word
+    cdef uint64_t expected = load_relaxed_u64(&r.a.links[r.link].receiver.received)
+    cdef int32_t slot = recv_rt(r.a, r.link, &word)
+    if slot < 0:
+        return False
+    r.received += 1
+    if r.a.slots[slot].seq != expected:
+        r.fault = "a message was lost, doubled or out of order"
+    if not release_rt(r.a, slot, word):
+        r.fault = "the owner of a slot could not release it"
+    return True
+
+
+cdef void run_closing_receiver(Rounds* r) noexcept nogil:
+    """Each round, receive for a moment, close as Receiver.close does, and count the slots once the sender knows."""
+    cdef pong_arena* a = r.a
+    cdef uint32_t i
+    for i in range(1, r.number + 1):
+        link_begin(a, r.link)
+        give_turn(a, &r.go, i)
+        # Every other time the sender runs ahead undisturbed, and the close comes in the middle of a burst.
+        for _ in range(<uint32_t>mix(i) % 128):
+            if i & 1:
+                receive(r)
+            else:
+                load_seq_cst_u32(&r.done.value)
+        link_close(a, r.link, PONG_RECEIVER_CLOSED)
+        while receive(r):
+            pass
+        if not await_turn(a, &r.done, i):
+            r.fault = "the sender never ended"
+        # Who closes last drains again: the ring may hold an entry that its sender took back.
+        link_close(a, r.link, PONG_SENDER_CLOSED)
+        while receive(r):
+            r.fault = "a message was left in the ring after its sender knew of the close"
+        link_end(a, r.link)
+        if not all_home(a):
+            r.fault = "a slot did not come home"
+        if load_relaxed_u64(&a.links[r.link].sender.sent) != load_relaxed_u64(&a.links[r.link].receiver.received):
+            r.fault = "sent and received do not agree"
+        if r.fault != NULL:
+            return
+    link_begin(a, r.link)
+
+
+cdef dict play(BufferPool pool, Sender sender, uint32_t number, void (*there)(void*) noexcept nogil,
+               void (*here)(Rounds*) noexcept nogil):
+    """Run one side of the rounds in a native thread and the other one here, without the GIL."""
+    cdef Rounds rounds
+    cdef pong_thread thread
+    cdef pong_thread_start_t start
+    memset(&rounds, 0, sizeof(rounds))
+    rounds.a = pool.a
+    rounds.link = sender.link.index
+    rounds.number = number
+    start.run = there
+    start.argument = &rounds
+    if pong_thread_start(&thread, &start):
+        raise OSError("cannot start a thread")
+    with nogil:
+        here(&rounds)
+        pong_thread_join(thread)
+    if rounds.fault != NULL:
+        raise AssertionError(f"{rounds.fault.decode()}, after {rounds.done.value} rounds")
+    return {
+        "rounds": rounds.done.value, "sleeps": rounds.sleeps, "retracted": rounds.retracted,
+        "received": rounds.received,
+    }
+
+
+def close_against_sleeper(BufferPool pool, Sender sender, uint32_t number):
+    """Close sender, receiver and pool in turn against a thread that waits; all slots must be in use."""
+    return play(pool, sender, number, run_waiter, run_closer)
+
+
+def close_against_sender(BufferPool pool, Sender sender, uint32_t number):
+    """Close the receiver against a thread that sends; all slots must be free."""
+    return play(pool, sender, number, run_racing_sender, run_closing_receiver)
+
+
+def publish_and_retract(BufferPool pool, Sender sender, bint drained):
+    """Do what `send_rt` does when the receiver closes in the middle of it; return whether the sender got its slot back.
+
+    ``drained``: the closing receiver has already come by and taken the message.
+    """
+    cdef pong_arena* a = pool.a
+    cdef uint32_t link = sender.link.index
+    cdef uint64_t word, taken
+    cdef int32_t slot = acquire_rt(a, a.header.count, &word)
+    cdef uint64_t head = load_relaxed_u64(&a.links[link].sender.head)
+    assert slot >= 0
+    assert send_claim_rt(a, link, slot, word, 0)
+    ring_publish_rt(a, link, head, slot)
+    a.links[link].sender.head = head + 1
+    link_close(a, link, PONG_RECEIVER_CLOSED)
+    if drained:
+        assert recv_rt(a, link, &taken) == slot
+        assert release_rt(a, slot, taken)
+    back = send_retract_rt(a, slot, owner_after_rt(word, link, PONG_QUEUED), &word)
+    if back:
+        assert release_rt(a, slot, word)
+    return back

@@ -47,6 +47,10 @@ def read_ndenumerate(pairs: np.ndenumerate) -> np.ndarray:
     return pairs.iter[:]
 
 
+def read_tensor(tensor: Any) -> np.ndarray:
+    return tensor.clone().numpy()
+
+
 def from_torch(buf: pong.Buffer) -> Any:
     return pytest.importorskip("torch").from_numpy(buf.samples)
 
@@ -104,7 +108,7 @@ ALIASES = [
     Alias("nditer", 0, lambda buf: np.nditer(buf.samples), read_nditer),
     Alias("as_ctypes", 0, lambda buf: np.ctypeslib.as_ctypes(buf.samples)),
     Alias("ctypes from_buffer(samples)", 0, lambda buf: (ctypes.c_float * VALUES.size).from_buffer(buf.samples)),
-    Alias("torch from_numpy", 0, from_torch),
+    Alias("torch from_numpy", 0, from_torch, read_tensor),
 ]
 
 COUNTED = [alias for alias in ALIASES if alias.counted]

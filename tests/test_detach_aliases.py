@@ -154,7 +154,7 @@ def test_alias_sees_what_the_receiver_writes() -> None:
     got = receiver.recv_nowait()
     assert got.samples.ctypes.data == address
     got.samples[:] = 99.0
-    np.testing.assert_array_equal(np.array(alias), np.full_like(VALUES, 99.0))
+    np.testing.assert_array_equal(alias.tolist(), np.full_like(VALUES, 99.0))
 
 
 def test_numpy_call_in_progress_keeps_its_block() -> None:

@@ -240,7 +240,7 @@ def test_six_kept_in_a_loop_hold_their_own_blocks(keep: Callable, sent: bool) ->
     assert where(pool) == (2, 0, 0, 6)
     for _ in range(10):
         assert disturb(pool) == 2
-    assert [np.unique(np.array(view)).tolist() for view in kept] == [[i] for i in range(6)]
+    assert [np.unique(view.tolist()).tolist() for view in kept] == [[i] for i in range(6)]
     while kept:
         kept.pop()
         assert where(pool) == (8 - len(kept), 0, 0, len(kept))

@@ -54,7 +54,11 @@ def compile_into(folder: str) -> None:
     setup(
         name="pong-native-tests",
         ext_modules=cythonize(
-            extensions, include_path=include, compiler_directives=setting("DIRECTIVES"), build_dir="cython"
+            extensions,
+            include_path=include,
+            compiler_directives=setting("DIRECTIVES"),
+            build_dir="cython",
+            emit_linenums=os.environ.get("PONG_BUILD") == "cover",
         ),
         script_args=["-q", "build_ext", "--build-lib", folder, "--build-temp", "objects"],
     )

@@ -29,15 +29,17 @@ cdef extern from *:
     static int bench_pin(int core) { (void)core; return -1; }
     #endif
 
-    /* A pair of cache lines of its own. */
-    static _Alignas(128) struct { uint64_t value; char rest[120]; } bench_line;
-    static uint64_t bench_exchange(uint64_t v) { return __atomic_exchange_n(&bench_line.value, v, __ATOMIC_SEQ_CST); }
+    /* Each a pair of cache lines of its own. */
+    static _Alignas(128) struct { uint64_t value; char rest[120]; } bench_line[2];
+    static uint64_t bench_exchange(uint64_t v) {
+        return __atomic_exchange_n(&bench_line[0].value, v, __ATOMIC_SEQ_CST);
+    }
     """
     int bench_pin(int core) nogil
     uint64_t bench_exchange(uint64_t v) nogil
     ctypedef struct line_t:
         uint64_t value
-    line_t bench_line
+    line_t* bench_line
 
 DEBUG = bool(PONG_DEBUG)
 
@@ -83,6 +85,7 @@ cdef enum:
     KEPT      # pong: one buffer goes round and round
     FRESH     # pong: acquired and released in each trip
     RAW       # one cache line, bounced
+    PAIR      # two cache lines, one for each way, as any two one-way rings need them
     CONTENDERS
 
 ctypedef struct match:
@@ -94,7 +97,7 @@ ctypedef struct match:
     uint64_t rounds
     uint64_t trips
     uint64_t* times           # rounds * CONTENDERS
-    uint64_t bounce           # value of the line
+    uint64_t bounce           # value of the line that was written last
     uint32_t failed
 
 
@@ -112,11 +115,11 @@ cdef int32_t await_slot(match* m, uint32_t link, uint64_t* word) noexcept nogil:
             return -1
 
 
-cdef bint await_value(match* m, uint64_t value) noexcept nogil:
-    """Poll the line until it holds a value; False when that does not happen."""
+cdef bint await_value(match* m, int line, uint64_t value) noexcept nogil:
+    """Poll a line until it holds a value; False when that does not happen."""
     cdef uint64_t until = 0
     cdef uint32_t looks = 0
-    while load_acquire_u64(&bench_line.value) != value:
+    while load_acquire_u64(&bench_line[line].value) != value:
         looks += 1
         if looks & 0xffff == 0 and give_up(m, &until):
             return False
@@ -134,10 +137,10 @@ cdef bint give_up(match* m, uint64_t* until) noexcept nogil:
 
 cdef bint one_trip(match* m, int contender, int32_t* slot, uint64_t* word) noexcept nogil:
     """Make a round trip, on the side that begins it."""
-    if contender == RAW:
+    if contender >= RAW:
         m.bounce += 2
-        store_release_u64(&bench_line.value, m.bounce - 1)
-        return await_value(m, m.bounce)
+        store_release_u64(&bench_line[0].value, m.bounce - 1)
+        return await_value(m, contender == PAIR, m.bounce)
     if contender == FRESH:
         slot[0] = acquire_rt(m.a, m.a.header.count, word)
         if slot[0] < 0:
@@ -183,11 +186,11 @@ cdef void follow(void* argument) noexcept nogil:
     for r in range(m.rounds):
         for contender in range(CONTENDERS):
             for i in range(m.trips):
-                if contender == RAW:
+                if contender >= RAW:
                     value += 2
-                    if not await_value(m, value - 1):
+                    if not await_value(m, 0, value - 1):
                         return
-                    store_release_u64(&bench_line.value, value)
+                    store_release_u64(&bench_line[contender == PAIR].value, value)
                 else:
                     slot = await_slot(m, m.there, &word)
                     if slot < 0:
@@ -202,8 +205,9 @@ def round_trips(BufferPool pool, Sender there, Sender home, int core_a, int core
 
     Returns
     -------
-    (kept, fresh, raw, pinned) : three lists of int, and whether both threads stayed on the cores they were given
-        ``kept``: one buffer goes round; ``fresh``: it is acquired and released in each trip; ``raw``: one line.
+    (kept, fresh, raw, pair, pinned) : four lists of int, and whether both threads stayed on the cores they were given
+        ``kept``: one buffer goes round; ``fresh``: it is acquired and released in each trip; ``raw``: one line is
+        bounced; ``pair``: two lines, one for each way.
     """
     cdef pong_thread threads[2]
     cdef pong_thread_start_t starts[2]
@@ -222,7 +226,7 @@ def round_trips(BufferPool pool, Sender there, Sender home, int core_a, int core
     m.rounds = rounds
     m.trips = trips
     m.times = &times[0]
-    bench_line.value = 0
+    bench_line[0].value = bench_line[1].value = 0
     starts[0].run = follow
     starts[1].run = lead
     starts[0].argument = starts[1].argument = &m

@@ -167,7 +167,7 @@ def native_receiver(BufferPool pool, Receiver receiver, uint64_t number, uint32_
 cdef uint32_t* event_of(waited) except NULL:
     if isinstance(waited, BufferPool):
         return &(<BufferPool>waited).a.control.event
-    return &(<Receiver?>waited).link.l.control.event
+    return &(<Receiver?>waited).link.place.control.event
 
 
 def event_address(waited):

@@ -129,8 +129,9 @@ cdef class BufferPool:
                 raise ValueError(f"samplerate must be more than 0 and finite, not {samplerate!r}")
         self._samplerate = samplerate
         geometry.slots = geometry.count + geometry.overflow
-        while 1 << geometry.ring_bits < geometry.slots:
+        while <uint32_t>1 << geometry.ring_bits < geometry.slots:
             geometry.ring_bits += 1
+        geometry.ring_stride = round_up(sizeof(uint32_t) << geometry.ring_bits, PONG_LINE) // sizeof(uint32_t)
         geometry.frame_bytes = wide * dtype.itemsize
         geometry.stride = round_up(geometry.blocksize * geometry.frame_bytes, 64)
         geometry.overflow_stride = round_up(geometry.stride, pong_page_size())

@@ -9,7 +9,6 @@ from pong.kernel.layout cimport (
 )
 from pong.kernel.meter cimport bucket_floor
 from pong.kernel.transfer cimport owner_holder_rt, owner_state_rt
-from pong.stats import Histogram, LinkStats, PoolStats
 
 
 cdef dict histogram_counters(pong_histogram* h):
@@ -45,6 +44,7 @@ cdef dict pool_counters(pong_arena* a):
 
 cdef object since(pong_histogram* h, dict now, dict before):
     """Return what a histogram has counted since a baseline."""
+    from pong.stats import Histogram
     cdef double ns = 1e-9
     old = before.get("buckets", {})
     buckets = tuple(
@@ -91,6 +91,8 @@ cdef census take_census(pong_arena* a, uint32_t* queued_by_link) noexcept:
 
 cdef object pool_stats(pong_arena* a, dict baseline):
     """Return the state of a pool, its counters counted from ``baseline``."""
+    # Imported when first asked for: making three dataclasses is a third of what `import pong` would cost.
+    from pong.stats import LinkStats, PoolStats
     cdef uint32_t queued[PONG_MAX_LINKS]
     cdef census found
     cdef uint32_t i

@@ -155,13 +155,15 @@ class Model:
         if frames > handle.limit:
             raise Refused("ValueError")
         block.data[:frames] = [value] * frames
-        block.frames = frames
+        self.set_frames(handle, frames)
 
     def set_frames(self, handle: Handle, frames: int) -> None:
         block = handle.owned
         if frames > handle.limit:
             raise Refused("ValueError")
         block.frames = frames
+        if block.seq is not None:
+            handle.limit = frames  # who received it may only lower it
 
     def alias(self, handle: Handle, start: int, stop: int, counted: bool) -> Alias:
         alias = Alias(handle.lease, handle.owned, start, stop, counted)

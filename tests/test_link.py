@@ -95,6 +95,11 @@ def test_a_receiver_may_lower_frames_and_not_raise_them(pool):
     assert (got.frames, values([got])) == (3, [1])
     got.frames = 2
     assert got.samples.shape == (2, 1)
+    with pytest.raises(ValueError, match="frames"):
+        got.frames = 3
+    assert got.write(np.zeros(1, "int32")) == 1
+    with pytest.raises(ValueError, match="at most 1"):
+        got.write(np.zeros(2, "int32"))
 
 
 def test_order_and_seq_without_holes(pool):

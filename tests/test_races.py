@@ -290,6 +290,27 @@ def test_send_against_close_step_by_step(rounds, count: int, drained: bool) -> N
             check_home(pool)
 
 
+@pytest.mark.parametrize("count", [3, 5])
+def test_slot_is_delivered_where_its_header_says(rounds, count: int) -> None:
+    """A slot that was taken back and sent again is twice in the ring, and is received once, in its right order."""
+    with make_pool(count) as pool:
+        sender, _receiver = pool.link()
+        for _ in range(20):
+            assert rounds.resend_after_retract(pool, sender)
+            check_home(pool)
+
+
+@pytest.mark.parametrize("count", [1, 2, 64, 65, 130, 1024])
+def test_release_against_acquire(rounds, count: int) -> None:
+    """I3: every slot that came home can be acquired, however release and acquire meet in the free set."""
+    number = 2 * MILLION // max(count, 20)
+    with make_pool(count) as pool:
+        sender, _receiver = pool.link()
+        assert rounds.release_against_acquire(pool, sender, number)["rounds"] == number
+        check_home(pool)
+        assert pool.stats().acquired == (number + 1) * count
+
+
 @pytest.mark.parametrize("count", [1, 2, 16, 100])
 def test_native_sender_against_native_close(rounds, count: int) -> None:
     """I3: thousands of closes in the middle of sends; no slot and no message is lost, and the link opens again."""

@@ -62,12 +62,12 @@ def cycle(BufferPool pool, Sender sender, uint64_t number):
     """Return the time of so many cycles of acquire, send, recv and release in one thread, without a fill."""
     cdef pong_arena* a = pool.a
     cdef uint32_t link = sender.link.index
-    cdef uint64_t i, begin, word
+    cdef uint64_t _i, begin, word
     cdef int32_t slot
     cdef bint well = True
     with nogil:
         begin = pong_now()
-        for i in range(number):
+        for _i in range(number):
             slot = acquire_rt(a, a.header.count, &word)
             if slot < 0 or send_rt(a, link, slot, &word) != SENT:
                 well = False
@@ -156,7 +156,7 @@ cdef bint one_trip(match* m, int contender, int32_t* slot, uint64_t* word) noexc
 cdef void lead(void* argument) noexcept nogil:
     """Thread A: makes the trips of all contenders in turn, round by round, and times them."""
     cdef match* m = <match*>argument
-    cdef uint64_t r, i, begin, word
+    cdef uint64_t r, _i, begin, word
     cdef int32_t slot
     cdef int contender
     m.pinned[0] = bench_pin(m.cores[0]) == 0
@@ -165,7 +165,7 @@ cdef void lead(void* argument) noexcept nogil:
             if contender == KEPT:
                 slot = acquire_rt(m.a, m.a.header.count, &word)
             begin = pong_now()
-            for i in range(m.trips):
+            for _i in range(m.trips):
                 if not one_trip(m, contender, &slot, &word):
                     store_relaxed_u32(&m.failed, 1)
                     return
@@ -178,14 +178,14 @@ cdef void lead(void* argument) noexcept nogil:
 cdef void follow(void* argument) noexcept nogil:
     """Thread B: sends back what comes."""
     cdef match* m = <match*>argument
-    cdef uint64_t r, i, word
+    cdef uint64_t _r, _i, word
     cdef uint64_t value = 0
     cdef int32_t slot
     cdef int contender
     m.pinned[1] = bench_pin(m.cores[1]) == 0
-    for r in range(m.rounds):
+    for _r in range(m.rounds):
         for contender in range(CONTENDERS):
-            for i in range(m.trips):
+            for _i in range(m.trips):
                 if contender >= RAW:
                     value += 2
                     if not await_value(m, 0, value - 1):

@@ -3,7 +3,7 @@ from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 
 from pong.kernel.atomic cimport load_relaxed_u32, store_relaxed_u32
 from pong.kernel.layout cimport (
-    PONG_ACQUIRER, PONG_FREE, PONG_LINE, PONG_MAGIC, PONG_IDLE, PONG_RECEIVER_CLOSED,
+    PONG_ACQUIRER, PONG_FREE, PONG_MAGIC, PONG_IDLE, PONG_RECEIVER_CLOSED,
     PONG_SENDER_CLOSED, pong_acquirer, pong_arena, pong_control, pong_header, pong_histogram, pong_link,
     pong_returned, pong_slot,
 )
@@ -33,7 +33,7 @@ cdef inline uint64_t arena_locate(pong_arena* a, void* base, const pong_header* 
     a.links = <pong_link*>(start + offset)
     offset += h.max_links * sizeof(pong_link)
     a.rings = <uint32_t*>(start + offset)
-    offset += round_up(h.max_links * (sizeof(uint32_t) << h.ring_bits), PONG_LINE)
+    offset += h.max_links * h.ring_stride * sizeof(uint32_t)
     a.hold = <pong_histogram*>(start + offset)
     offset += sizeof(pong_histogram)
     a.latency = <pong_histogram*>(start + offset)
@@ -64,7 +64,7 @@ cdef inline void arena_begin(pong_arena* a, const pong_header* h, uint64_t start
         a.links[i].control.fd = -1
         a.links[i].control.closed = PONG_SENDER_CLOSED | PONG_RECEIVER_CLOSED | PONG_IDLE
     # An entry that has not been written yet must not look like one of the first lap: it carries the lap before.
-    for i in range(<uint64_t>h.max_links << h.ring_bits):
+    for i in range(<uint64_t>h.max_links * h.ring_stride):
         a.rings[i] = entry
     a.header.magic = PONG_MAGIC
 

@@ -73,9 +73,10 @@ typedef struct {              /* written once, before anybody else can see it */
     uint32_t blocksize;
     uint32_t max_links;
     uint32_t ring_bits;       /* a ring has 1 << ring_bits entries */
+    uint32_t ring_stride;     /* entries between the beginnings of two rings: whole lines */
     uint32_t timed;           /* time stamps and histograms on */
     uint32_t stagger;         /* bytes from a page boundary to the first sample */
-    uint32_t unused[12];
+    uint32_t unused[11];
 } pong_header;
 
 typedef struct {              /* written by the acquiring side alone */

@@ -37,6 +37,7 @@ cdef extern from "pong/kernel/layout.h" nogil:
         uint32_t blocksize
         uint32_t max_links
         uint32_t ring_bits
+        uint32_t ring_stride
         uint32_t timed
         uint32_t stagger
 

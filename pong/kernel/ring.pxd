@@ -12,8 +12,8 @@ from pong.kernel.layout cimport pong_arena
 
 cdef inline uint32_t* ring_entry_rt(pong_arena* a, uint32_t link, uint64_t position) noexcept nogil:
     """Return the place of a position in a link's ring."""
-    cdef uint32_t bits = a.header.ring_bits
-    return a.rings + (<uint64_t>link << bits) + (position & ((<uint64_t>1 << bits) - 1))
+    cdef uint64_t place = position & ((<uint64_t>1 << a.header.ring_bits) - 1)
+    return a.rings + <uint64_t>link * a.header.ring_stride + place
 
 
 cdef inline uint32_t ring_lap_rt(const pong_arena* a, uint64_t position) noexcept nogil:

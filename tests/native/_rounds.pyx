@@ -6,13 +6,15 @@ from pong._link cimport Sender
 from pong._pool cimport BufferPool
 from pong.kernel.atomic cimport load_relaxed_u64, load_seq_cst_u32, store_seq_cst_u32
 from pong.kernel.freeset cimport freeset_has
-from pong.kernel.layout cimport PONG_FREE, PONG_QUEUED, PONG_RECEIVER_CLOSED, PONG_SENDER_CLOSED, pong_arena
+from pong.kernel.layout cimport (
+    PONG_FREE, PONG_MAX_SLOTS, PONG_QUEUED, PONG_RECEIVER_CLOSED, PONG_SENDER_CLOSED, pong_arena,
+)
 from pong.kernel.opening cimport link_begin, link_close, link_closed, link_end
 from pong.kernel.platform cimport pong_thread, pong_thread_join, pong_thread_start, pong_thread_start_t
 from pong.kernel.ring cimport ring_publish_rt
 from pong.kernel.transfer cimport (
-    CLOSED, STALE, acquire_rt, owner_after_rt, owner_state_rt, recv_rt, release_rt, send_claim_rt, send_retract_rt,
-    send_rt,
+    CLOSED, SENT, STALE, acquire_rt, owner_after_rt, owner_state_rt, recv_rt, release_rt, send_claim_rt,
+    send_retract_rt, send_rt,
 )
 from pong.kernel.wait cimport notify_link_rt, notify_pool_rt
 from waiting cimport OVER, Turn, acquire_waiting, await_turn, give_turn, mix, recv_waiting
@@ -21,8 +23,14 @@ cdef enum:
     KINDS = 4    # who closes: the sender, the receiver, the pool against a receiver, the pool against an acquirer
 
 
+ctypedef struct Owned:
+    int32_t slot
+    uint64_t word
+
+
 ctypedef struct Rounds:
     pong_arena* a
+    Owned* owned        # every slot of the pool, while one thread holds them all
     uint32_t link
     uint32_t number
     Turn go
@@ -33,6 +41,12 @@ ctypedef struct Rounds:
     const char* fault
 
 
+cdef void fail(Rounds* r, const char* fault) noexcept nogil:
+    """Keep the first fault: what follows from it says less."""
+    if r.fault == NULL:
+        r.fault = fault
+
+
 cdef void run_waiter(void* argument) noexcept nogil:
     """Each round, wait for what never comes; only a close may end it."""
     cdef Rounds* r = <Rounds*>argument
@@ -41,7 +55,7 @@ cdef void run_waiter(void* argument) noexcept nogil:
     cdef int32_t slot
     for i in range(1, r.number + 1):
         if not await_turn(r.a, &r.go, i):
-            r.fault = "no round began"
+            fail(r, "no round began")
             return
         if i % KINDS == 3:
             slot = acquire_waiting(r.a, &word, &r.sleeps)
@@ -91,7 +105,7 @@ cdef void run_racing_sender(void* argument) noexcept nogil:
     cdef int result
     for i in range(1, r.number + 1):
         if not await_turn(a, &r.go, i):
-            r.fault = "no round began"
+            fail(r, "no round began")
             return
         result = -1
         while result != CLOSED:
@@ -169,14 +183,58 @@ cdef void run_closing_receiver(Rounds* r) noexcept nogil:
     link_begin(a, r.link)
 
 
+cdef void run_releaser(void* argument) noexcept nogil:
+    """Each round, release every slot, in an order that jumps between the words of the free set."""
+    cdef Rounds* r = <Rounds*>argument
+    cdef Owned owned
+    cdef uint32_t i, k
+    for i in range(1, r.number + 1):
+        if not await_turn(r.a, &r.go, i):
+            fail(r, "no round began")
+            return
+        for k in range(r.a.header.count):
+            owned = r.owned[i % 2 * PONG_MAX_SLOTS + (k * 61 + i) % r.a.header.count]
+            if not release_rt(r.a, owned.slot, owned.word):
+                r.fault = "the owner of a slot could not release it"
+        give_turn(r.a, &r.done, i)
+
+
+cdef void run_acquirer(Rounds* r) noexcept nogil:
+    """Each round, acquire every slot again while they come home; one that is not found once all are home is lost."""
+    cdef pong_arena* a = r.a
+    cdef Owned* owned = r.owned
+    cdef uint32_t i, have = 0
+    cdef bint all_released
+    for i in range(r.number + 1):
+        owned = r.owned + (i + 1) % 2 * PONG_MAX_SLOTS
+        if i:
+            give_turn(a, &r.go, i)
+        have = 0
+        while have < a.header.count:
+            all_released = i == 0 or load_seq_cst_u32(&r.done.value) == i
+            owned[have].slot = acquire_rt(a, a.header.count, &owned[have].word)
+            if owned[have].slot >= 0:
+                have += 1
+            elif all_released:
+                r.fault = "a slot came home and cannot be acquired"
+                break
+        if not await_turn(a, &r.done, i) or r.fault != NULL:
+            break
+    while have:
+        have -= 1
+        release_rt(a, owned[have].slot, owned[have].word)
+
+
 cdef dict play(BufferPool pool, Sender sender, uint32_t number, void (*there)(void*) noexcept nogil,
                void (*here)(Rounds*) noexcept nogil):
     """Run one side of the rounds in a native thread and the other one here, without the GIL."""
     cdef Rounds rounds
     cdef pong_thread thread
     cdef pong_thread_start_t start
+    cdef Owned owned[2 * PONG_MAX_SLOTS]
     memset(&rounds, 0, sizeof(rounds))
     rounds.a = pool.a
+    rounds.owned = owned
     rounds.link = sender.link.index
     rounds.number = number
     start.run = there
@@ -204,6 +262,22 @@ def close_against_sender(BufferPool pool, Sender sender, uint32_t number):
     return play(pool, sender, number, run_racing_sender, run_closing_receiver)
 
 
+def release_against_acquire(BufferPool pool, Sender sender, uint32_t number):
+    """Release all slots in a thread while this one acquires them again; all slots must be free."""
+    return play(pool, sender, number, run_releaser, run_acquirer)
+
+
+cdef int32_t publish(pong_arena* a, uint32_t link, uint64_t* word):
+    """Acquire a slot and publish it, without the rest of `send_rt`; ``word`` is what its sender owned."""
+    cdef int32_t slot = acquire_rt(a, a.header.count, word)
+    cdef uint64_t head = load_relaxed_u64(&a.links[link].sender.head)
+    assert slot >= 0
+    assert send_claim_rt(a, link, slot, word[0], 0)
+    ring_publish_rt(a, link, head, slot)
+    a.links[link].sender.head = head + 1
+    return slot
+
+
 def publish_and_retract(BufferPool pool, Sender sender, bint drained):
     """Do what `send_rt` does when the receiver closes in the middle of it; return whether the sender got its slot back.
 
@@ -212,12 +286,7 @@ def publish_and_retract(BufferPool pool, Sender sender, bint drained):
     cdef pong_arena* a = pool.a
     cdef uint32_t link = sender.link.index
     cdef uint64_t word, taken
-    cdef int32_t slot = acquire_rt(a, a.header.count, &word)
-    cdef uint64_t head = load_relaxed_u64(&a.links[link].sender.head)
-    assert slot >= 0
-    assert send_claim_rt(a, link, slot, word, 0)
-    ring_publish_rt(a, link, head, slot)
-    a.links[link].sender.head = head + 1
+    cdef int32_t slot = publish(a, link, &word)
     link_close(a, link, PONG_RECEIVER_CLOSED)
     if drained:
         assert recv_rt(a, link, &taken) == slot
@@ -226,3 +295,26 @@ def publish_and_retract(BufferPool pool, Sender sender, bint drained):
     if back:
         assert release_rt(a, slot, word)
     return back
+
+
+def resend_after_retract(BufferPool pool, Sender sender):
+    """Take a published slot back, then send another one and this one again; return what arrives, in order.
+
+    The ring holds the slot twice: only the place that its header names counts. (Links are drained before they are
+    opened again, so that only the recovery from a crash meets such a ring.)
+    """
+    cdef pong_arena* a = pool.a
+    cdef uint32_t link = sender.link.index
+    cdef uint64_t word, other, taken
+    cdef int32_t slot = publish(a, link, &word)
+    assert send_retract_rt(a, slot, owner_after_rt(word, link, PONG_QUEUED), &word)
+    cdef int32_t between = acquire_rt(a, a.header.count, &other)
+    assert send_rt(a, link, between, &other) == SENT
+    assert send_rt(a, link, slot, &word) == SENT
+    arrived = []
+    while True:
+        found = recv_rt(a, link, &taken)
+        if found < 0:
+            return arrived == [between, slot]
+        arrived.append(found)
+        assert release_rt(a, found, taken)

@@ -315,7 +315,8 @@ cdef class BufferPool:
         """Close the pool; closing twice changes nothing.
 
         `acquire` and `Sender.send` raise `ClosedError` from now on, waits end with it, receivers first get what is
-        queued. Buffers in hand stay valid. The memory goes when the last buffer, view, link end or stream is gone.
+        queued. Buffers in hand stay valid. The memory goes when the pool object and the last buffer, view, link end and
+        stream are gone.
 
         Notes
         -----

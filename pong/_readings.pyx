@@ -55,7 +55,7 @@ cdef object since(pong_histogram* h, dict now, dict before):
     count = sum(bucket[2] for bucket in buckets)
     total = (now["sum"] - before.get("sum", 0)) * ns
     # The greatest ever bounds the greatest since the baseline, and so does the last bucket that grew.
-    greatest = min(load_relaxed_u64(&h.max) * ns, buckets[-1][1]) if buckets else 0.0
+    greatest = min(load_relaxed_u64(&h.max) * ns, buckets[len(buckets) - 1][1]) if buckets else 0.0
     return Histogram(count=count, mean=total / count if count else 0.0, max=greatest, buckets=buckets)
 
 

@@ -65,7 +65,8 @@ class LinkStats:
     index : int
         The link's place in the pool, from 0.
     sent, received : int
-        Messages since the link was opened, or since the last ``stats(reset=True)``.
+        Messages since the link was opened, or since the last ``stats(reset=True)``. Those that the receiver sent home
+        when it closed count as received.
     dropped : int
         Blocks that a native sender could not send because the link was closed.
     queued : int

@@ -64,7 +64,6 @@ setup(
         force=True,  # a change of the directives or of the build leaves no older code behind
         compiler_directives=DIRECTIVES,
         build_dir=f"build/cython-{build}",
-        emit_linenums=build == "cover",
     ),
     options={"build_ext": {"parallel": jobs}},
 )

@@ -1,7 +1,9 @@
 """Line coverage of the kernel and the extension classes, by gcov over the generated code.
 
-Cython's own plug-in misses .pxd files and native threads. The generated code carries line directives, so gcov counts
-lines of the .pyx and .pxd files; a line of an inline function counts as run if any of the modules ran it.
+Cython's own plug-in misses .pxd files and native threads. gcov counts lines of the generated C; Cython says in a
+comment before each piece which line of a .pyx or .pxd file it is made from. (Line directives say it for the first C line
+of a piece only: the compiler counts on from there, into lines that have nothing to do with it.) A line has run if any C
+line made from it has, in any of the modules: an inline function of the kernel is part of several.
 
 Usage: ``python ci/coverage.py [--least PERCENT] [pytest arguments]`` from the root of the repository, with the packages
 of the ``test`` extra installed.
@@ -11,6 +13,7 @@ import argparse
 import collections
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,6 +22,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 SOURCES = (".pyx", ".pxd")
+
+# What Cython writes before the C of each line, and where a function's own lines are over.
+MARKER = re.compile(r'\s*/\* "(?P<file>[^"]+)":(?P<line>\d+)$')
+END = "/* function exit code */"
 
 
 def build(into):
@@ -29,7 +36,23 @@ def build(into):
     return library, objects
 
 
-def count_lines(folders, root=ROOT):
+def origins(generated):
+    """Return {line of generated C: (source file, line)} for one C file."""
+    found, origin = {}, None
+    for number, text in enumerate(generated.read_text(encoding="utf-8").splitlines(), 1):
+        marker = MARKER.match(text)
+        if marker:
+            name = "pong/" + marker["file"].rpartition("pong/")[2]
+            origin = (name, int(marker["line"])) if name.endswith(SOURCES) and (ROOT / name).is_file() else None
+        elif END in text or text.startswith(("static ", "}")):
+            # What follows belongs to no line: it would run although the line before it did not.
+            origin = None
+        elif origin:
+            found[number] = origin
+    return found
+
+
+def count_lines(folders):
     """Return {source file: {line: times run}}, read from what the runs have left in ``folders``."""
     lines = collections.defaultdict(lambda: collections.defaultdict(int))
     for folder in folders:
@@ -38,12 +61,14 @@ def count_lines(folders, root=ROOT):
             out = subprocess.run(command, cwd=data.parent, check=True, capture_output=True, text=True).stdout
             for report in map(json.loads, out.splitlines()):
                 for file in report["files"]:
-                    # The tests' own modules include the kernel from where the package was built.
-                    name = "pong/" + file["file"].rpartition("pong/")[2]
-                    if not name.endswith(SOURCES) or not (root / name).is_file():
+                    generated = Path(report["current_working_directory"], file["file"])
+                    if generated.suffix != ".c" or not generated.is_file():
                         continue
+                    made_from = origins(generated)
                     for line in file["lines"]:
-                        lines[name][line["line_number"]] += line["count"]
+                        if line["line_number"] in made_from:
+                            name, number = made_from[line["line_number"]]
+                            lines[name][number] = max(lines[name][number], line["count"])
     return lines
 
 

@@ -58,7 +58,6 @@ def compile_into(folder: str) -> None:
             include_path=include,
             compiler_directives=setting("DIRECTIVES"),
             build_dir="cython",
-            emit_linenums=os.environ.get("PONG_BUILD") == "cover",
         ),
         script_args=["-q", "build_ext", "--build-lib", folder, "--build-temp", "objects"],
     )

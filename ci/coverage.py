@@ -1,9 +1,9 @@
 """Line coverage of the kernel and the extension classes, by gcov over the generated code.
 
 Cython's own plug-in misses .pxd files and native threads. gcov counts lines of the generated C; Cython says in a
-comment before each piece which line of a .pyx or .pxd file it is made from. (Line directives say it for the first C line
-of a piece only: the compiler counts on from there, into lines that have nothing to do with it.) A line has run if any C
-line made from it has, in any of the modules: an inline function of the kernel is part of several.
+comment before each piece which line of a .pyx or .pxd file it is made from. (Line directives say it for the first C
+line of a piece only: the compiler counts on from there, into lines that have nothing to do with it.) A line has run if
+any C line made from it has, in any of the modules: an inline function of the kernel is part of several.
 
 Usage: ``python ci/coverage.py [--least PERCENT] [pytest arguments]`` from the root of the repository, with the packages
 of the ``test`` extra installed.

@@ -34,8 +34,9 @@ def parser():
         "record",
         help="record an input into a sound file",
         description="Record an input into a sound file, through a callback in native code that never takes the GIL.",
-        epilog="Exit code: 0 done; 1 failed, or frames were lost; 2 wrong usage; 130 stopped by Ctrl-C (what was "
-        "recorded until then is kept).",
+        epilog="The output has the sample format of the input; an existing file is replaced; frames that are lost are "
+        "left out and counted. Exit code: 0 done; 1 failed, or frames were lost; 2 wrong usage; 130 stopped by Ctrl-C "
+        "(what was recorded until then is kept).",
     )
     record.add_argument("output", help="file to write; its ending names the format (.wav, .flac, …)")
     record.add_argument("--input", required=True, metavar="virtual:FILE", help="what to record: a sound file, played "
@@ -45,7 +46,7 @@ def parser():
     record.add_argument("--blocksize", type=at_least(1), default=1024, metavar="FRAMES",
                         help="frames in one buffer (default: 1024)")
     record.add_argument("--callback-size", type=at_least(1), default=128, metavar="FRAMES",
-                        help="frames the device delivers at a time (default: 128)")
+                        help="frames the device delivers at a time (default: 128); several fill one buffer")
     record.add_argument("--speed", type=at_least(0, float), default=0.0, metavar="X",
                         help="1 plays in real time and drops what nobody takes in time; 0, the default, waits for a "
                         "free buffer, so that nothing is lost")
@@ -77,9 +78,11 @@ def main(argv=None):
         # Before the recording began, or for the second time.
         return EXIT_INTERRUPTED
     print(
-        f"{options.output}: {result.frames} frames in {result.blocks} blocks, {result.samplerate} Hz, "
-        f"{result.channels} channel{'s' if result.channels > 1 else ''}, {result.lost} lost"
+        f"{options.output}: {result.frames} frames in {result.blocks} block{'s' * (result.blocks != 1)}, "
+        f"{result.samplerate} Hz, {result.channels} channel{'s' * (result.channels != 1)}, {result.lost} lost"
     )
+    if result.lost:
+        print(f"pong: {result.lost} frames were lost: no buffer was free in time (see --buffers)", file=sys.stderr)
     if result.interrupted:
         return EXIT_INTERRUPTED
     return EXIT_FAILED if result.lost else 0

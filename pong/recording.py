@@ -1,5 +1,6 @@
 """Recording an input into a sound file; the files are soundfile's work."""
 
+import io
 import os
 from dataclasses import dataclass
 
@@ -108,7 +109,12 @@ def open_output(path, samplerate, channels, subtype):
     if ending not in known:
         raise ValueError(f"{path}: the ending must name a format: one of {', '.join(sorted(known)).lower()}")
     if not soundfile.check_format(ending, subtype):
-        raise ValueError(f"{path}: {ending} cannot hold {subtype}")
+        raise ValueError(f"{path}: {ending} cannot hold the input's sample format, {subtype}")
+    # libsndfile's answer can be wrong (MP3 samples in a WAV): it must show what it can before the file is touched.
+    try:
+        soundfile.SoundFile(io.BytesIO(), "w", samplerate, channels, subtype, format=ending).close()
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"{path}: {ending} cannot hold the input's {subtype}: {error.error_string}") from None
     # Python's own open tells clearly why a file cannot be written; libsndfile says "System error".
     with open(path, "ab"):
         pass
@@ -161,19 +167,23 @@ def record(output, source, *, buffers=16, blocksize=1024, callback_size=128, spe
     interrupted = False
     sender, receiver = pool.link()
     stream = VirtualInput(pool, sender, samples, samplerate, callback_size=callback_size, speed=speed)
-    with open_output(output, samplerate, channels, subtype) as file:
-        stream.start()
-        while True:
-            try:
-                for buf in receiver:
-                    with buf:
-                        file.write(buf.samples)
-                        frames += buf.frames
-                        blocks += 1
-                break
-            except KeyboardInterrupt:
-                # What was sent before the stream stopped is still in the link: one more turn writes it.
-                interrupted = True
-                stream.close()
-    stream.close()
+    try:
+        with open_output(output, samplerate, channels, subtype) as file:
+            stream.start()
+            while True:
+                try:
+                    for buf in receiver:
+                        with buf:
+                            file.write(buf.samples)
+                            frames += buf.frames
+                            blocks += 1
+                    break
+                except KeyboardInterrupt:
+                    # What was sent before the stream stopped is still in the link: one more turn writes it.
+                    interrupted = True
+                    stream.close()
+    except soundfile.LibsndfileError as error:
+        raise OSError(f"{output}: cannot be written: {error.error_string}") from None
+    finally:
+        stream.close()
     return Recording(frames, blocks, stream.lost, samplerate, channels, interrupted)

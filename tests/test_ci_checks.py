@@ -231,7 +231,8 @@ def test_invariants_fail(tmp_path: Path, path: str, text: str, place: str, words
 def test_invariants_of_this_file_do_not_count(tmp_path: Path) -> None:
     moved = INVARIANTS | {"tests/test_ring.py": "", "tests/test_ci_checks.py": "# I1, I2\n"}
     faults, _ = check_invariants.check(plant(tmp_path, moved))
-    assert len(faults) == 2 and all("is cited in no test" in fault for fault in faults)
+    assert len(faults) == 2
+    assert all("is cited in no test" in fault for fault in faults)
 
 
 SOUND = PACKAGES | {
@@ -399,7 +400,8 @@ def test_rt_finds_no_fault_in_a_sound_neighbour(unsound: list[str]) -> None:
 def test_rt_fails_where_it_cannot_compile(tmp_path: Path) -> None:
     tree = {"pong/kernel/ring.pxd": "cdef inline int broken_rt() noexcept nogil:\n    return missing()\n"}
     faults, _ = check_rt.check(plant(tmp_path, PACKAGES, tree))
-    assert len(faults) == 1 and faults[0].startswith("pong/kernel/ring.pxd:1: pong_rt_probe does not compile")
+    assert len(faults) == 1
+    assert faults[0].startswith("pong/kernel/ring.pxd:1: pong_rt_probe does not compile")
 
 
 @pytest.mark.parametrize("name", ["layers", "orders", "invariants", "rt"])

@@ -115,7 +115,7 @@ def test_bad_inputs(tmp_path, kind, text):
         ("out.xyz", "must name a format"),
         (".", "must name a format"),
         ("folder.wav", "directory"),
-        ("out.ogg", "cannot hold PCM_16"),
+        ("out.ogg", "cannot hold the input's sample format, PCM_16"),
     ],
 )
 def test_bad_outputs(tmp_path, name, text):
@@ -124,6 +124,33 @@ def test_bad_outputs(tmp_path, name, text):
     assert done.returncode == 1
     assert text in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_full_disk(tmp_path):
+    (tmp_path / "full.wav").symlink_to("/dev/full")
+    done = pong("record", "full.wav", "--input", f"virtual:{VOICE}", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("pong: full.wav: cannot be written")
+
+
+def test_an_unfit_format_leaves_the_output_alone(tmp_path):
+    """libsndfile says that a WAV may hold MP3 samples, and then refuses."""
+    source, out = tmp_path / "in.mp3", tmp_path / "out.wav"
+    soundfile.write(source, soundfile.read(VOICE)[0], 22050, format="MP3")
+    out.write_bytes(b"kept")
+    done = pong("record", out, "--input", f"virtual:{source}", cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "cannot hold the input's" in done.stderr
+    assert out.read_bytes() == b"kept"
+
+
+def test_lost_frames_are_told(tmp_path):
+    options = ["--speed", "1000", "--buffers", "1", "--blocksize", "64"]
+    done = pong("record", "out.wav", "--input", f"virtual:{VOICE}", *options, cwd=tmp_path)
+    lost = soundfile.info(VOICE).frames - soundfile.info(tmp_path / "out.wav").frames
+    assert lost > 0
+    assert f"{lost} lost" in done.stdout
+    assert (done.returncode, f"{lost} frames were lost" in done.stderr) == (1, True)
 
 
 def test_the_input_is_not_overwritten(tmp_path):

@@ -13,7 +13,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 BUILDS = {
-    "release": (["-O3"], []),
+    "release": (["-O3", "-g0"], []),
     "debug": (["-O1", "-g", "-DPONG_DEBUG=1"], []),
     "cover": (["-O0", "-g", "--coverage", "-fprofile-update=atomic"], ["--coverage"]),
     "tsan": (["-O1", "-g", "-fsanitize=thread", "-DPONG_DEBUG=1"], ["-fsanitize=thread"]),

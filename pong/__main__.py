@@ -59,10 +59,7 @@ def main(argv=None):
     try:
         # The other commands would not need what recording needs.
         from pong.recording import record
-    except ImportError as error:
-        print(f"pong: {error.name} is missing: pip install 'pong[cli]'", file=sys.stderr)
-        return EXIT_FAILED
-    try:
+
         result = record(
             options.output,
             options.input,
@@ -71,6 +68,9 @@ def main(argv=None):
             callback_size=options.callback_size,
             speed=options.speed,
         )
+    except ImportError as error:
+        print(f"pong: {error.name} is missing: pip install 'pong[cli]'", file=sys.stderr)
+        return EXIT_FAILED
     except (OSError, ValueError, MemoryError) as error:
         print(f"pong: {error}", file=sys.stderr)
         return EXIT_FAILED

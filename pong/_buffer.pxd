@@ -25,5 +25,5 @@ cdef class Buffer:
 
 
 cdef Buffer blank_buffer()
-cdef void attach(Buffer buf, Views views, uint32_t slot, uint64_t word, object message) noexcept
+cdef void attach(Buffer buf, Views views, uint32_t slot, uint64_t word) noexcept
 cdef int64_t as_tag(object tag) except? -1

@@ -262,6 +262,8 @@ cdef class Buffer:
     @frames.setter
     def frames(self, value):
         self.header()
+        # The number first: to ask an object for it may run code that changes the limit.
+        value = as_count(value, "frames", 0, <uint32_t>-1)
         self.set_frames(as_count(value, "frames", 0, self.limit))
 
     cdef int set_frames(self, uint32_t frames) except -1:
@@ -397,7 +399,7 @@ cdef Buffer blank_buffer():
     return Buffer.__new__(Buffer)
 
 
-cdef void attach(Buffer buf, Views views, uint32_t slot, uint64_t word, object message) noexcept:
+cdef void attach(Buffer buf, Views views, uint32_t slot, uint64_t word) noexcept:
     """Make ``buf`` the handle of a slot whose owner word is ``word``."""
     Py_INCREF(views)
     buf.views = <PyObject*>views
@@ -405,5 +407,4 @@ cdef void attach(Buffer buf, Views views, uint32_t slot, uint64_t word, object m
     buf.word = word
     buf.slot = slot
     buf.limit = buf.a.slots[slot].frames
-    buf._message = message
     balance_add(HANDLES, 1)

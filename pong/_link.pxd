@@ -14,6 +14,7 @@ cdef class Link:
     cdef uint32_t index
     cdef uint32_t ended          # which sides were closed through this object
     cdef bint native             # a native stream sends, Python may not
+    cdef bint playing            # its thread may still use the place in the arena
     cdef int read_fd
     cdef int write_fd
     cdef dict messages           # by slot, for the entries that carry one
@@ -21,7 +22,10 @@ cdef class Link:
     cdef int check_sender(self) except -1
     cdef int refuse_sender(self) except -1
     cdef void close_side(self, uint32_t side)
-    cdef void drain(self, list dropped)
+    cdef void stream_over(self)
+    cdef void finish(self) noexcept
+    cdef int forget(self, dict messages) except -1
+    cdef void drain(self) noexcept
     cdef bint is_over(self) noexcept
     cdef bint take(self, Buffer buf)
     cdef bint waiting(self) noexcept

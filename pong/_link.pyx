@@ -2,7 +2,7 @@
 import os
 
 cimport cython
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
@@ -58,39 +58,61 @@ cdef class Link:
             raise ClosedError("the sender is closed")
         if link_closed(self.a, self.index) & PONG_RECEIVER_CLOSED:
             raise ClosedError("the receiver is closed")
+        if link_closed(self.a, self.index) & PONG_SENDER_CLOSED:
+            raise ClosedError("the native stream that sent on this link has ended")
         if self.native:
             raise RuntimeError("a native stream sends on this link: Python cannot")
         raise ClosedError("the pool is closed")
 
     cdef void close_side(self, uint32_t side):
         """Close one side; the receiver's sends what is queued home, whoever comes last ends the link."""
-        cdef list dropped = []
+        cdef object dropped = None
         with cython.critical_section(self):
             if self.ended & side:
                 return
             self.ended |= side
+            if side == PONG_RECEIVER_CLOSED:
+                # They go at the end, when everything is in its place: to drop one may run any code.
+                dropped = self.messages
+                self.messages = None
             if arena_wiped(self.a):
                 return
             link_close(self.a, self.index, side)
-            if side == PONG_RECEIVER_CLOSED or self.ended == BOTH:
-                self.drain(dropped)
-            if self.ended == BOTH:
-                # Nobody is left to signal it; the descriptor itself is closed with this object.
-                store_relaxed_u32(<uint32_t*>&self.place.control.fd, <uint32_t>-1)
-                link_end(self.a, self.index)
-        # The messages go now, when everything is in its place: to drop one may run any code.
-        dropped.clear()
+            if self.ended & PONG_RECEIVER_CLOSED:
+                self.drain()
+            if self.ended == BOTH and not self.playing:
+                self.finish()
+        dropped = None
 
-    cdef void drain(self, list dropped):
-        """Release every queued buffer; its message goes into ``dropped``."""
+    cdef void stream_over(self):
+        """Say that a native stream's thread has ended and uses the link no more."""
+        with cython.critical_section(self):
+            self.playing = False
+            if self.ended == BOTH and not arena_wiped(self.a):
+                self.drain()
+                self.finish()
+
+    cdef void finish(self) noexcept:
+        """Give the place in the arena back: nobody holds an end of the link any more."""
+        # Nobody is left to signal it; the descriptor itself is closed with this object.
+        store_relaxed_u32(<uint32_t*>&self.place.control.fd, <uint32_t>-1)
+        link_end(self.a, self.index)
+
+    cdef int forget(self, dict messages) except -1:
+        """Take messages of a refused `Sender.send_many` back."""
+        for slot, message in messages.items():
+            if self.messages.get(slot) is message:
+                del self.messages[slot]
+        return 0
+
+    cdef void drain(self) noexcept:
+        """Release every queued buffer."""
         cdef uint64_t word
         cdef int32_t slot
         while True:
             slot = recv_rt(self.a, self.index, &word)
             if slot < 0:
                 return
-            if self.a.slots[slot].flags & PONG_HAS_MESSAGE and self.messages is not None:
-                dropped.append(self.messages.pop(slot, None))
             release_rt(self.a, slot, word)
 
     cdef bint is_over(self) noexcept:
@@ -114,7 +136,6 @@ cdef class Link:
         """Attach the next message to a blank handle, or return False."""
         cdef uint64_t word
         cdef int32_t slot
-        cdef object message = None
         with cython.critical_section(self):
             if self.ended & PONG_RECEIVER_CLOSED:
                 return False
@@ -123,10 +144,11 @@ cdef class Link:
                 if self.read_fd >= 0:
                     self.rearm()
                 return False
+            # The handle owns the slot before anything can raise.
+            attach(buf, <Views>self.views, slot, word)
             if self.a.slots[slot].flags & PONG_HAS_MESSAGE:
                 self.a.slots[slot].flags = 0
-                message = self.messages.pop(slot)
-            attach(buf, <Views>self.views, slot, word, message)
+                buf._message = self.messages.pop(slot)
             if self.read_fd >= 0:
                 self.rearm()
         return True
@@ -273,56 +295,50 @@ cdef class Sender:
         """
         cdef Link link = self.open_link()
         cdef list parts = [as_part(item) for item in items]
-        cdef Buffer buf
         cdef Py_ssize_t i, number = len(parts)
-        cdef uint32_t* slots
-        cdef uint64_t* words
-        cdef view_set* taken
-        cdef set seen = set()
         cdef dict messages = {}
-        cdef bint sent
+        cdef set seen = set()
+        cdef Batch batch = Batch(number)
+        cdef Buffer buf
+        cdef bint sent = False
+        for i in range(number):
+            buf = parts[i][0]
+            if id(buf) in seen:
+                raise ValueError("a buffer is named twice")
+            seen.add(id(buf))
+            batch.tags[i] = 0 if parts[i][1] is None else parts[i][1]
+            if parts[i][2] is not None:
+                messages[buf.slot] = parts[i][2]
         with cython.critical_section(link):
+            # From the last check to the end of the move nothing is allocated, so that no other code can run: the
+            # garbage collector, for one, runs finalizers.
             link.check_sender()
-            for buf, _, message in parts:
-                buf.check_sendable(<Views>link.views)
-                if buf.slot in seen:
-                    raise ValueError("a buffer is named twice")
-                seen.add(buf.slot)
-                if message is not None:
-                    messages[buf.slot] = message
+            for i in range(number):
+                (<Buffer>parts[i][0]).check_sendable(<Views>link.views)
             if not number:
                 return
-            slots = <uint32_t*>PyMem_Malloc(number * (sizeof(uint32_t) + sizeof(uint64_t) + sizeof(view_set)) + 16)
-            if slots == NULL:
-                raise MemoryError()
-            # The widest first, for alignment.
-            taken = <view_set*>slots
-            words = <uint64_t*>(taken + number)
-            slots = <uint32_t*>(words + number)
             try:
-                link.messages.update(messages)
+                for slot, message in messages.items():
+                    link.messages[slot] = message
                 for i in range(number):
-                    buf, tag, message = parts[i]
-                    slots[i] = buf.slot
-                    words[i] = buf.word
-                    if tag is not None:
-                        buf.header().tag = tag
-                    buf.header().flags = PONG_HAS_MESSAGE if message is not None else 0
-                    taken[i] = buf.leave()
-                    buf.word = 0
-                sent = send_batch_rt(link.a, link.index, slots, words, number)
+                    (<Buffer>parts[i][0]).check_sendable(<Views>link.views)
+            except BaseException:
+                link.forget(messages)
+                raise
+            for i in range(number):
+                batch.leave(i, <Buffer>parts[i][0], parts[i][1] is not None, parts[i][2] is not None)
+            sent = send_batch_rt(link.a, link.index, batch.slots, batch.words, number)
+            if not sent:
                 for i in range(number):
-                    buf = parts[i][0]
-                    if sent:
-                        drop_set(taken[i])
-                        buf._message = None
-                    else:
-                        buf.come_back(taken[i], words[i])
-            finally:
-                PyMem_Free(taken)
+                    batch.come_back(i, <Buffer>parts[i][0])
+                link.forget(messages)
         if not sent:
             # Only where another thread can run meanwhile: free-threaded builds.
             raise DetachedError("a buffer was sent or released by another thread meanwhile")
+        # Only now, when the move is over, may other code run.
+        batch.drop()
+        for i in range(number):
+            (<Buffer>parts[i][0])._message = None
 
     @property
     def closed(self):
@@ -350,6 +366,57 @@ cdef class Sender:
 
     def __reduce_ex__(self, protocol):
         raise TypeError("a Sender belongs to one process: it cannot be copied or pickled")
+
+
+@cython.final
+cdef class Batch:
+    """The buffers of one `Sender.send_many`, in arrays, so that their move allocates nothing."""
+
+    cdef Py_ssize_t number
+    cdef uint32_t* slots
+    cdef uint64_t* words
+    cdef int64_t* tags               # the new ones; the old ones once the buffers have left
+    cdef view_set* taken
+
+    def __cinit__(self, Py_ssize_t number):
+        self.number = number
+        self.slots = <uint32_t*>PyMem_Calloc(number, sizeof(uint32_t))
+        self.words = <uint64_t*>PyMem_Calloc(number, sizeof(uint64_t))
+        self.tags = <int64_t*>PyMem_Calloc(number, sizeof(int64_t))
+        self.taken = <view_set*>PyMem_Calloc(number, sizeof(view_set))
+        if self.slots == NULL or self.words == NULL or self.tags == NULL or self.taken == NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        PyMem_Free(self.slots)
+        PyMem_Free(self.words)
+        PyMem_Free(self.tags)
+        PyMem_Free(self.taken)
+
+    cdef void leave(self, Py_ssize_t i, Buffer buf, bint tagged, bint with_message) noexcept:
+        """Detach one buffer; its check was the last thing that could raise."""
+        cdef pong_slot* s = &buf.a.slots[buf.slot]
+        cdef int64_t tag = s.tag
+        self.slots[i] = buf.slot
+        self.words[i] = buf.word
+        if tagged:
+            s.tag = self.tags[i]
+        self.tags[i] = tag
+        s.flags = PONG_HAS_MESSAGE if with_message else 0
+        self.taken[i] = buf.leave()
+        buf.word = 0
+
+    cdef void come_back(self, Py_ssize_t i, Buffer buf) noexcept:
+        """Undo `leave`."""
+        buf.a.slots[buf.slot].tag = self.tags[i]
+        buf.a.slots[buf.slot].flags = 0
+        buf.come_back(self.taken[i], self.words[i])
+
+    cdef void drop(self):
+        """Drop what the buffers have left behind."""
+        cdef Py_ssize_t i
+        for i in range(self.number):
+            drop_set(self.taken[i])
 
 
 cdef tuple as_part(object item):
@@ -544,10 +611,9 @@ cdef class Receiver:
             if error:
                 raise OSError(error, f"{os.strerror(error)}: cannot make a file descriptor for the receiver")
             store_relaxed_u32(<uint32_t*>&link.place.control.fd, <uint32_t>link.write_fd)
-            if link.waiting() or link.is_over():
-                pong_event_signal(link.write_fd)
-            else:
-                link.rearm()
+            # It begins readable, which `rearm` relies on: a message that comes while it looks must not be missed.
+            pong_event_signal(link.write_fd)
+            link.rearm()
         return link.read_fd
 
     @property

@@ -12,6 +12,7 @@ cdef class BufferPool:
     cdef pong_arena* a
     cdef object _samplerate
     cdef bint allocate           # take overflow slots when the pool is empty
+    cdef bint warning            # a warning is on its way: whatever runs meanwhile gives no other
     cdef bint episode            # overflow slots are, or were a moment ago, in use
     cdef object baseline         # what the counters said at the last stats(reset=True)
     cdef object __weakref__

@@ -16,8 +16,8 @@ MAX_ITEMSIZE: int
 
 @disjoint_base
 class BufferPool:
-    def __new__(
-        cls,
+    def __init__(
+        self,
         count: SupportsIndex = 16,
         blocksize: SupportsIndex = 1024,
         channels: SupportsIndex = 1,
@@ -29,7 +29,7 @@ class BufferPool:
         max_links: SupportsIndex = 8,
         lock_memory: bool = False,
         timestamps: bool = False,
-    ) -> BufferPool: ...
+    ) -> None: ...
     @property
     def blocksize(self) -> int: ...
     @property

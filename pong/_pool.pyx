@@ -8,7 +8,7 @@ cimport cython
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from pong._arena cimport NOW, as_count, deadline_of, map_arena, sleep_on
+from pong._arena cimport NOW, Arena, as_count, deadline_of, map_arena, sleep_on
 from pong._buffer cimport Buffer, attach, blank_buffer
 from pong._readings cimport census, pool_counters, pool_stats, take_census
 from pong._views cimport Views
@@ -16,7 +16,9 @@ from pong.errors import ClosedError, PoolExhausted, PoolExhaustedWarning
 from pong.kernel.arena cimport arena_wiped, round_up
 from pong.kernel.atomic cimport load_relaxed_u32, load_seq_cst_u32, store_seq_cst_u32
 from pong.kernel.freeset cimport freeset_find_rt, freeset_has
-from pong.kernel.layout cimport PONG_ABI, PONG_LINE, PONG_MAX_LINKS, PONG_MAX_SLOTS, pong_header
+from pong.kernel.layout cimport (
+    PONG_ABI, PONG_LINE, PONG_MAX_LINKS, PONG_MAX_SLOTS, pong_arena, pong_control, pong_header,
+)
 from pong.kernel.meter cimport count_rt
 from pong.kernel.platform cimport pong_give_back, pong_page_size
 from pong.kernel.transfer cimport acquire_rt
@@ -28,6 +30,14 @@ MAX_ITEMSIZE = 1 << 16
 
 # Arenas that begin at the same place in a page collide in the first-level cache: each new one starts further on.
 cdef uint32_t next_stagger = 0
+
+# What a pool that was never made looks like: closed, and without slots.
+cdef pong_header no_header
+cdef pong_control no_control
+cdef pong_arena nowhere
+nowhere.header = &no_header
+nowhere.control = &no_control
+no_control.closed = 1
 
 # Makes (Sender, Receiver) of a pool; the module of links, which stands on this one, puts it here.
 cdef object link_factory = None
@@ -100,12 +110,18 @@ cdef class BufferPool:
     # Where ring positions and generations begin; tests of wrap-around set it in a subclass.
     _first_position = 0
 
-    def __cinit__(
+    def __cinit__(self, *args, **kwargs):
+        # Until it is made, and for good if that fails, the pool is closed.
+        self.a = &nowhere
+
+    def __init__(
         self, count=16, blocksize=1024, channels=1, dtype="float32", *, samplerate=None, on_empty="allocate",
         overflow=None, max_links=8, lock_memory=False, timestamps=False,
     ):
         global next_stagger
         cdef pong_header geometry
+        if self.arena is not None:
+            raise RuntimeError("a pool is made once")
         memset(&geometry, 0, sizeof(geometry))
         geometry.abi = PONG_ABI
         geometry.count = as_count(count, "count", 1, PONG_MAX_SLOTS)
@@ -138,9 +154,10 @@ cdef class BufferPool:
         geometry.timed = bool(timestamps)
         geometry.stagger = next_stagger
         next_stagger = (next_stagger + PONG_LINE) % (16 * PONG_LINE)
-        self.arena = map_arena(&geometry, bool(lock_memory), self._first_position)
-        self.a = &self.arena.a
-        self.views = Views(self.arena, dtype, wide)
+        cdef Arena arena = map_arena(&geometry, bool(lock_memory), self._first_position)
+        self.views = Views(arena, dtype, wide)
+        self.arena = arena
+        self.a = &arena.a
 
     cdef int refuse_acquire(self) except -1:
         """Raise where Python may not acquire."""
@@ -205,7 +222,7 @@ cdef class BufferPool:
         cdef int32_t slot = self.take(self.a.header.count, &word)
         if slot < 0:
             slot = self.take_or_wait(deadline, &word)
-        attach(buf, self.views, slot, word, None)
+        attach(buf, self.views, slot, word)
         return buf
 
     cdef int32_t take_or_wait(self, uint64_t deadline, uint64_t* word) except -2:
@@ -238,13 +255,17 @@ cdef class BufferPool:
         cdef int32_t slot
         if freeset_find_rt(self.a, self.a.header.slots) < 0:
             return -1
-        if not self.episode:
-            # Before the slot is taken: where warnings are errors, none is lost.
-            warnings.warn(
-                f"the pool of {self.a.header.count} is empty, an overflow slot is used: {self.where_slots_are()}",
-                PoolExhaustedWarning,
-                stacklevel=1,
-            )
+        if not self.episode and not self.warning:
+            self.warning = True
+            try:
+                # Before the slot is taken: where warnings are errors, none is lost.
+                warnings.warn(
+                    f"the pool of {self.a.header.count} is empty, an overflow slot is used: {self.where_slots_are()}",
+                    PoolExhaustedWarning,
+                    stacklevel=1,
+                )
+            finally:
+                self.warning = False
         slot = self.take(self.a.header.slots, word)
         if slot >= <int32_t>self.a.header.count:
             self.episode = True
@@ -306,9 +327,13 @@ cdef class BufferPool:
         """
         if self.episode and not load_relaxed_u32(&self.a.control.bound):
             self.end_episode()
-        result = pool_stats(self.a, self.baseline or {})
+        if self.arena is None:
+            raise ClosedError("the pool was never made")
+        # Read once: what is counted after this belongs to the next call.
+        now = pool_counters(self.a)
+        result = pool_stats(self.a, now, self.baseline or {})
         if reset:
-            self.baseline = pool_counters(self.a)
+            self.baseline = now
         return result
 
     def close(self):
@@ -355,12 +380,12 @@ cdef class BufferPool:
     @property
     def channels(self):
         """Audio channels."""
-        return self.views.channels
+        return 0 if self.views is None else self.views.channels
 
     @property
     def dtype(self):
         """Sample format."""
-        return self.views.dtype
+        return None if self.views is None else self.views.dtype
 
     @property
     def samplerate(self):

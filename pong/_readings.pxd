@@ -12,6 +12,6 @@ ctypedef struct census:
     uint32_t overflow_in_use
 
 
-cdef object pool_stats(pong_arena* a, dict baseline)
+cdef object pool_stats(pong_arena* a, dict now, dict baseline)
 cdef dict pool_counters(pong_arena* a)
 cdef census take_census(pong_arena* a, uint32_t* queued_by_link) noexcept

@@ -13,10 +13,13 @@ from pong.kernel.transfer cimport owner_holder_rt, owner_state_rt
 
 cdef dict histogram_counters(pong_histogram* h):
     cdef uint32_t i
-    return {
-        "sum": load_relaxed_u64(&h.sum),
-        "buckets": {i: load_relaxed_u64(&h.bucket[i]) for i in range(PONG_BUCKETS) if load_relaxed_u64(&h.bucket[i])},
-    }
+    cdef uint64_t count
+    buckets = {}
+    for i in range(<uint32_t>PONG_BUCKETS):
+        count = load_relaxed_u64(&h.bucket[i])
+        if count:
+            buckets[i] = count
+    return {"sum": load_relaxed_u64(&h.sum), "buckets": buckets}
 
 
 cdef dict pool_counters(pong_arena* a):
@@ -89,8 +92,8 @@ cdef census take_census(pong_arena* a, uint32_t* queued_by_link) noexcept:
     return found
 
 
-cdef object pool_stats(pong_arena* a, dict baseline):
-    """Return the state of a pool, its counters counted from ``baseline``."""
+cdef object pool_stats(pong_arena* a, dict now, dict baseline):
+    """Return the state of a pool, with its counters ``now`` counted from ``baseline``."""
     # Imported when first asked for: making three dataclasses is a third of what `import pong` would cost.
     from pong.stats import LinkStats, PoolStats
     cdef uint32_t queued[PONG_MAX_LINKS]
@@ -98,7 +101,6 @@ cdef object pool_stats(pong_arena* a, dict baseline):
     cdef uint32_t i
     memset(queued, 0, sizeof(queued))
     found = take_census(a, queued)
-    now = pool_counters(a)
     links = []
     for i in range(a.header.max_links):
         counters = now.get(("link", i))

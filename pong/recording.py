@@ -2,6 +2,8 @@
 
 import io
 import os
+import signal
+import threading
 from dataclasses import dataclass
 
 import soundfile
@@ -167,23 +169,30 @@ def record(output, source, *, buffers=16, blocksize=1024, callback_size=128, spe
     interrupted = False
     sender, receiver = pool.link()
     stream = VirtualInput(pool, sender, samples, samplerate, callback_size=callback_size, speed=speed)
+
+    def interrupt(*_):
+        # The stream sends its last block and closes the link; the loop below writes all that was sent and ends. An
+        # exception here, between receiving a block and writing it, would leave a hole in the file.
+        nonlocal interrupted
+        if interrupted:
+            raise KeyboardInterrupt
+        interrupted = True
+        stream.stop()
+
+    on_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, interrupt) if on_main_thread else None
     try:
         with open_output(output, samplerate, channels, subtype) as file:
             stream.start()
-            while True:
-                try:
-                    for buf in receiver:
-                        with buf:
-                            file.write(buf.samples)
-                            frames += buf.frames
-                            blocks += 1
-                    break
-                except KeyboardInterrupt:
-                    # What was sent before the stream stopped is still in the link: one more turn writes it.
-                    interrupted = True
-                    stream.close()
+            for buf in receiver:
+                with buf:
+                    file.write(buf.samples)
+                    frames += buf.frames
+                    blocks += 1
     except soundfile.LibsndfileError as error:
         raise OSError(f"{output}: cannot be written: {error.error_string}") from None
     finally:
+        if on_main_thread:
+            signal.signal(signal.SIGINT, before)
         stream.close()
     return Recording(frames, blocks, stream.lost, samplerate, channels, interrupted)

@@ -1,6 +1,7 @@
 """The virtual input: capture from a native thread, without loss or with every loss told."""
 
 import ctypes
+import threading
 
 import numpy as np
 import pytest
@@ -132,6 +133,62 @@ def test_ending_while_it_waits_for_a_free_buffer(how):
         stream.close()
     held.clear()
     assert pool.in_use == 0
+
+
+def test_a_link_is_the_streams_until_its_thread_has_ended():
+    """Both ends closed, the place in the arena is not another link's while the native thread may still use it."""
+    pool = pong.BufferPool(4, 8, dtype="int32", on_empty="raise", max_links=1)
+    sender, receiver = pool.link()
+    stream = VirtualInput(pool, sender, ramp(80_000), RATE, speed=1)
+    stream.start()
+    sender.close()
+    receiver.close()
+    with pytest.raises(RuntimeError, match="all 1 links"):
+        pool.link()
+    stream.close()
+    new_sender, new_receiver = pool.link()
+    new_sender.send(pool.acquire(), tag=5)
+    assert (new_receiver.recv().tag, pool.in_use) == (5, 0)
+
+
+def test_closed_by_two_threads_at_once():
+    """Each returns only when the native thread has ended."""
+    pool = pong.BufferPool(4, 8, dtype="int32", on_empty="raise")
+    sender, _receiver = pool.link()
+    stream = VirtualInput(pool, sender, ramp(80_000), RATE, speed=1)
+    stream.start()
+
+    def close():
+        stream.close()
+        pool.acquire().release()
+        done.append(True)
+
+    done = []
+    threads = [threading.Thread(target=close) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(done) == 4
+
+
+def test_stopped_before_it_was_started():
+    """A signal handler may come first: the stream then starts and ends at once."""
+    pool = pong.BufferPool(4, 8, dtype="int32", on_empty="raise")
+    sender, receiver = pool.link()
+    stream = VirtualInput(pool, sender, ramp(80_000), RATE)
+    stream.stop()
+    with stream:
+        assert list(receiver) == []
+    assert (stream.position, pool.in_use) == (0, 0)
+
+
+def test_made_once():
+    pool = pong.BufferPool(4, 8, dtype="int32")
+    sender, _receiver = pool.link()
+    stream = VirtualInput(pool, sender, ramp(8), RATE)
+    with pytest.raises(RuntimeError, match="made once"):
+        stream.__init__(pool, sender, ramp(8), RATE)
 
 
 def test_the_thread_never_takes_the_gil():

@@ -119,12 +119,14 @@ cdef inline int send_rt(pong_arena* a, uint32_t link, uint32_t slot, uint64_t* w
     """
     cdef pong_link* place = &a.links[link]
     cdef uint64_t head = load_relaxed_u64(&place.sender.head)
+    cdef uint64_t seq = a.slots[slot].seq
     if not link_open_rt(a, place):
         return CLOSED
-    if a.header.timed:
-        a.slots[slot].sent_at = pong_now()
     if not send_claim_rt(a, link, slot, word[0], 0):
         return STALE
+    if a.header.timed:
+        # Nobody else can have the slot yet: it is not in the ring (I1).
+        a.slots[slot].sent_at = pong_now()
     # The receiver may be at work on an older tail, which only makes the difference smaller.
     PONG_CHECK(head - load_relaxed_u64(&place.receiver.tail) < a.header.slots, "I4: more entries than slots")
     ring_publish_rt(a, link, head, slot)
@@ -132,6 +134,7 @@ cdef inline int send_rt(pong_arena* a, uint32_t link, uint32_t slot, uint64_t* w
     # C1: pairs with C2. A receiver that closed in between has either drained the entry, or is seen here.
     if (load_seq_cst_u32(&place.control.closed) & PONG_RECEIVER_CLOSED
             and send_retract_rt(a, slot, owner_after_rt(word[0], link, PONG_QUEUED), word)):
+        a.slots[slot].seq = seq
         return CLOSED
     count_rt(&place.sender.sent)
     notify_link_rt(a, place)
@@ -148,12 +151,12 @@ cdef inline bint send_batch_rt(
     cdef uint32_t i, back
     cdef uint64_t word
     for i in range(number):
-        a.slots[slots[i]].sent_at = now
         if not send_claim_rt(a, link, slots[i], words[i], i):
             for back in range(i):
                 word = words[back]
                 send_retract_rt(a, slots[back], owner_after_rt(word, link, PONG_QUEUED), &word)
             return False
+        a.slots[slots[i]].sent_at = now
     for i in range(number - 1, 0, -1):
         ring_fill_rt(a, link, head + i, slots[i])
     ring_publish_rt(a, link, head, slots[0])

@@ -26,6 +26,8 @@ cdef class VirtualInput:
     cdef object array            # keeps the frames alive
     cdef pong_thread thread
     cdef pong_thread_start_t start_arguments
+    cdef bint started            # or closed before: it cannot be started any more
     cdef bint running
+    cdef object closing          # held while the thread is waited for
 
     cdef void join(self) noexcept

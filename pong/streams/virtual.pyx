@@ -3,6 +3,7 @@
 It calls the same capture function as a real device's callback.
 """
 import math
+import threading
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from pong._pool cimport BufferPool
 from pong.errors import ClosedError
 from pong.kernel.arena cimport arena_wiped
 from pong.kernel.atomic cimport load_relaxed_u64, load_seq_cst_u32, store_relaxed_u32, store_seq_cst_u32
-from pong.kernel.layout cimport PONG_RECEIVER_CLOSED, PONG_SENDER_CLOSED
+from pong.kernel.layout cimport PONG_SENDER_CLOSED
 from pong.kernel.opening cimport link_close, link_closed
 from pong.kernel.platform cimport (
     pong_now, pong_sleep_until, pong_thread_join, pong_thread_start, pong_wait,
@@ -41,7 +42,7 @@ cdef bint is_over(player* p) noexcept nogil:
     # V1: pairs with V2. Set before the wake-up, so that the player does not go to sleep again.
     return (
         load_seq_cst_u32(&p.stop) != 0
-        or link_closed(p.capture.a, p.capture.link) & PONG_RECEIVER_CLOSED
+        or link_closed(p.capture.a, p.capture.link)
         # C11: pairs with C4. The same, for the pool.
         or load_seq_cst_u32(&p.capture.a.control.closed)
     )
@@ -137,6 +138,8 @@ cdef class VirtualInput:
         self, BufferPool pool not None, Sender sender not None, array, samplerate, *, callback_size=None, speed=0,
     ):
         cdef cnp.ndarray data
+        if self.link is not None:
+            raise RuntimeError("a virtual input is made once")
         if sender.link is None or sender.closed:
             raise ClosedError("the sender is closed")
         if sender.link.views != <cnp.PyObject*>pool.views:
@@ -166,6 +169,7 @@ cdef class VirtualInput:
         self.p.capture.link = sender.link.index
         self.p.capture.slot = -1
         self.p.capture.time_source = PONG_STREAM_TIME
+        self.closing = threading.Lock()
         self.pool = pool
         self.sender = sender
         self.link = sender.link
@@ -185,22 +189,22 @@ cdef class VirtualInput:
         Thread: any. Blocks: no. Allocates: a native thread.
         """
         cdef int error
-        if self.link is None or self.running or self.p.capture.position or self.p.stop:
+        if self.link is None or self.started:
             raise RuntimeError("a virtual input can be started once")
         self.pool.check_open()
         if self.pool.a.control.bound or self.link.native:
             raise RuntimeError("another stream acquires from the pool, or sends on the link")
         self.link.check_sender()
         self.pool.a.control.bound = 1
-        self.link.native = True
+        self.link.native = self.link.playing = True
         self.start_arguments.run = play
         self.start_arguments.argument = &self.p
         error = pong_thread_start(&self.thread, &self.start_arguments)
         if error:
             self.pool.a.control.bound = 0
-            self.link.native = False
+            self.link.native = self.link.playing = False
             raise OSError(error, "cannot start the thread of the virtual input")
-        self.running = True
+        self.running = self.started = True
 
     def close(self):
         """Stop playing and wait until the thread has ended; closing twice changes nothing.
@@ -211,11 +215,26 @@ cdef class VirtualInput:
         -----
         Thread: any. Blocks: until the native thread has ended, at most about 50 ms. Allocates: no.
         """
+        if self.link is None:
+            return
+        self.stop()
+        with self.closing:
+            self.started = True
+            if self.running:
+                self.join()
+                self.sender.close()
+
+    def stop(self):
+        """Ask the stream to end, and do not wait: it sends its last block and closes the link.
+
+        Notes
+        -----
+        Thread: any, a signal handler too. Blocks: no. Allocates: no.
+        """
         # V2: pairs with V1. The player looks again after it has set its waiting bit.
         store_seq_cst_u32(&self.p.stop, 1)
-        if self.running:
-            self.join()
-            self.sender.close()
+        if self.running and not arena_wiped(self.p.capture.a):
+            notify_pool_rt(self.p.capture.a)
 
     cdef void join(self) noexcept:
         self.running = False
@@ -226,6 +245,7 @@ cdef class VirtualInput:
             notify_pool_rt(self.p.capture.a)
             pong_thread_join(self.thread)
         store_relaxed_u32(&self.p.capture.a.control.bound, 0)
+        self.link.stream_over()
 
     @property
     def lost(self):
@@ -246,8 +266,7 @@ cdef class VirtualInput:
 
     def __del__(self):
         # A finalizer, not a deallocator: the thread must end before anything that it uses goes.
-        if self.link is not None:
-            self.close()
+        self.close()
 
     def __reduce_ex__(self, protocol):
         raise TypeError("a VirtualInput is a thread of this process: it cannot be copied or pickled")

@@ -302,24 +302,24 @@ cdef class Sender:
         cdef Buffer buf
         cdef bint sent = False
         for i in range(number):
-            buf = parts[i][0]
-            if id(buf) in seen:
-                raise ValueError("a buffer is named twice")
-            seen.add(id(buf))
             batch.tags[i] = 0 if parts[i][1] is None else parts[i][1]
-            if parts[i][2] is not None:
-                messages[buf.slot] = parts[i][2]
         with cython.critical_section(link):
-            # From the last check to the end of the move nothing is allocated, so that no other code can run: the
-            # garbage collector, for one, runs finalizers.
             link.check_sender()
-            for i in range(number):
-                (<Buffer>parts[i][0]).check_sendable(<Views>link.views)
+            for buf, _, message in parts:
+                buf.check_sendable(<Views>link.views)
+                if buf.slot in seen:
+                    raise ValueError("a buffer is named twice")
+                seen.add(buf.slot)
+                if message is not None:
+                    messages[buf.slot] = message
             if not number:
                 return
             try:
                 for slot, message in messages.items():
                     link.messages[slot] = message
+                # Once more: what was allocated may have let other code run (the garbage collector runs finalizers).
+                # From here to the end of the move nothing is allocated.
+                link.check_sender()
                 for i in range(number):
                     (<Buffer>parts[i][0]).check_sendable(<Views>link.views)
             except BaseException:

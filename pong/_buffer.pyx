@@ -1,4 +1,6 @@
 """A buffer: the handle that owns one slot, or nothing once it is detached."""
+import operator
+
 import numpy as np
 
 cimport cython
@@ -262,8 +264,9 @@ cdef class Buffer:
     @frames.setter
     def frames(self, value):
         self.header()
-        # The number first: to ask an object for it may run code that changes the limit.
-        value = as_count(value, "frames", 0, <uint32_t>-1)
+        if not isinstance(value, bool) and hasattr(type(value), "__index__"):
+            # The number first: to ask an object for it may run code that changes the limit.
+            value = operator.index(value)
         self.set_frames(as_count(value, "frames", 0, self.limit))
 
     cdef int set_frames(self, uint32_t frames) except -1:

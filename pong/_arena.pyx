@@ -35,9 +35,6 @@ cdef class Arena:
             pong_unmap(self.a.base, self.size)
             balance_add(ARENAS, -1)
 
-    def __reduce__(self):
-        raise TypeError("an arena is a mapping of this process: it cannot be copied or pickled")
-
 
 cdef Arena map_arena(pong_header* geometry, bint lock, uint64_t start):
     """Map, touch and, if asked, lock an arena of a given geometry (offsets are derived, see `arena_locate`)."""

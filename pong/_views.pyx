@@ -106,9 +106,6 @@ cdef class Views:
                 drop_set(self.sets[i])
             PyMem_Free(self.sets)
 
-    def __reduce__(self):
-        raise TypeError("views refer to memory of this process: they cannot be copied or pickled")
-
     cdef PyObject* make_array(self, uint32_t slot, Py_ssize_t frames, PyObject* base) except NULL:
         """Make an array over a slot's first frames that keeps ``base`` alive."""
         cdef Py_ssize_t dims[2]

@@ -1,12 +1,16 @@
 """Code that runs in the middle: finalizers, warning hooks, subclasses; nothing is lost, nothing crashes."""
 
+import copy
 import gc
+import resource
 import threading
 import warnings
 
+import numpy as np
 import pytest
 
 import pong
+from pong.streams.virtual import VirtualInput
 
 
 def test_the_collector_releases_a_member_of_send_many():
@@ -118,3 +122,40 @@ def test_no_count_is_lost_between_two_resets():
     stop.set()
     thread.join()
     assert seen + pool.stats().acquired == made[0]
+
+
+def test_what_is_behind_samples_cannot_be_copied():
+    """A second lease would pin, and unpin, a slot that it has no part in (I5)."""
+    samples = pong.BufferPool(1, 4).acquire().samples
+    with pytest.raises(TypeError, match="lease"):
+        copy.copy(samples.base.base)
+
+
+def test_no_file_descriptor_left():
+    """The error says so, and the receiver works on."""
+    pool = pong.BufferPool(1, 4)
+    sender, receiver = pool.link()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError, match="file descriptor for the receiver"):
+            receiver.fileno()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    sender.send(pool.acquire())
+    assert receiver.fileno() >= 0
+    receiver.recv_nowait().release()
+
+
+def test_a_stream_that_has_ended_has_closed_its_sender():
+    pool = pong.BufferPool(2, 8, dtype="int32", on_empty="raise")
+    sender, receiver = pool.link()
+    before = pool.acquire()
+    stream = VirtualInput(pool, sender, np.zeros((4, 1), "int32"), 48000)
+    with pytest.raises(TypeError, match="copied or pickled"):
+        copy.copy(stream)
+    with stream:
+        assert [len(buf) for buf in receiver] == [4]
+        with pytest.raises(pong.ClosedError, match="has ended"):
+            sender.send(before)
+    assert not before.detached

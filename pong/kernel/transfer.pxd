@@ -127,7 +127,8 @@ cdef inline int send_rt(pong_arena* a, uint32_t link, uint32_t slot, uint64_t* w
     if a.header.timed:
         # Nobody else can have the slot yet: it is not in the ring (I1).
         a.slots[slot].sent_at = pong_now()
-    # The receiver may be at work on an older tail, which only makes the difference smaller.
+    # The tail read here may be old, but not too old: a slot that came back for another send was received first, and its
+    # way through the free set brings the tail of that time along.
     PONG_CHECK(head - load_relaxed_u64(&place.receiver.tail) < a.header.slots, "I4: more entries than slots")
     ring_publish_rt(a, link, head, slot)
     store_relaxed_u64(&place.sender.head, head + 1)

@@ -1,5 +1,6 @@
 """pong moves audio blocks between a real-time callback and Python, by ownership transfer instead of copies."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pong._buffer import Buffer
@@ -16,31 +17,49 @@ from pong.errors import (
 
 if TYPE_CHECKING:
     from pong.stats import Histogram, LinkStats, PoolStats
+    from pong.streams.devices import query_devices
+    from pong.streams.settings import CallbackFlags, StreamTime, VirtualSettings
+    from pong.streams.stream import InputStream, OutputStream, Stream
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Buffer",
     "BufferPool",
+    "CallbackFlags",
     "ClosedError",
     "DetachedError",
     "Empty",
     "Histogram",
+    "InputStream",
     "LinkStats",
+    "OutputStream",
     "PoolExhausted",
     "PoolExhaustedWarning",
     "PoolStats",
     "Receiver",
     "Sender",
+    "Stream",
     "StreamError",
+    "StreamTime",
+    "VirtualSettings",
+    "query_devices",
 ]
+
+# Imported when first asked for: making these classes would take a third of the import of everything else.
+LATER = {
+    "pong.stats": ("Histogram", "LinkStats", "PoolStats"),
+    "pong.streams.devices": ("query_devices",),
+    "pong.streams.settings": ("CallbackFlags", "StreamTime", "VirtualSettings"),
+    "pong.streams.stream": ("InputStream", "OutputStream", "Stream"),
+}
 
 
 def __getattr__(name):
-    """Import the classes of statistics when they are first asked for: making them takes a third of the import."""
-    if name not in ("Histogram", "LinkStats", "PoolStats"):
-        raise AttributeError(f"module 'pong' has no attribute {name!r}")
-    from pong import stats
-
-    globals().update({each: getattr(stats, each) for each in stats.__all__})
-    return globals()[name]
+    """Import what is not there from the start."""
+    for module, names in LATER.items():
+        if name in names:
+            found = import_module(module)
+            globals().update({each: getattr(found, each) for each in names})
+            return globals()[name]
+    raise AttributeError(f"module 'pong' has no attribute {name!r}")

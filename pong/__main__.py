@@ -1,91 +1,226 @@
 """The command line: ``pong`` and ``python -m pong``."""
 
 import argparse
+import json
+import signal
 import sys
+from dataclasses import asdict
 
 from pong import __version__
+from pong.errors import StreamError
 
 EXIT_FAILED = 1
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells say it
+SIGNALLED = 128  # plus the signal's number, as shells say it
+EXIT_CODES = (
+    "Exit code: 0 done; 1 failed, or {missing}; 2 wrong usage; 130 stopped by Ctrl-C and 143 by SIGTERM ({kept})."
+)
 
 
+def number(kind, least, most=None):
+    """Return a parser of a number within bounds, for argparse."""
+    bounds = f"from {least} up" if most is None else f"from {least} to {most}"
 
-def at_least(least, kind=int):
-    """Return a parser of a number that is not less than ``least``, for argparse."""
-
-    def number(text):
+    def parse(text):
         try:
             value = kind(text)
         except ValueError:
             value = None
-        if value is None or not least <= value < float("inf"):
-            raise argparse.ArgumentTypeError(f"must be a number from {least} up, not {text!r}")
+        if value is None or not least <= value <= (sys.float_info.max if most is None else most):
+            raise argparse.ArgumentTypeError(f"must be a number {bounds}, not {text!r}")
         return value
 
-    return number
+    return parse
+
+
+def positive(text):
+    """Parse a number greater than 0, for argparse."""
+    value = number(float, 0)(text)
+    if not value:
+        raise argparse.ArgumentTypeError(f"must be more than 0, not {text!r}")
+    return value
+
+
+def add_stream_options(command):
+    """Add the options that recording and playing share."""
+    command.add_argument("--buffers", type=number(int, 1, 1024), default=16, metavar="N",
+                         help="buffers in the pool: with the block size, for how long Python may stall (default: 16)")
+    command.add_argument("--blocksize", type=number(int, 1, 1 << 24), default=1024, metavar="FRAMES",
+                         help="frames in one buffer (default: 1024)")
+    command.add_argument("--callback-size", type=number(int, 1, 1 << 24), default=128, metavar="FRAMES",
+                         help="frames the device moves at a time (default: 128); several fill one buffer")
+    command.add_argument("--speed", type=number(float, 0), metavar="X",
+                         help="1: real time, what nobody takes in time is dropped; N: a multiple; 0: no clock, the "
+                         "device waits and nothing is lost (default: 0, but 1 for sound that has no end)")
+    command.add_argument("--seconds", type=positive, metavar="S", help="end after so much sound")
+    command.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def parser():
     """Return the parser of the command line."""
-    top = argparse.ArgumentParser(prog="pong", description="Move audio without copies, and without the GIL.")
+    top = argparse.ArgumentParser(
+        prog="pong",
+        description="Move audio between a device's callback and Python: without copies, and without the GIL.",
+        epilog="Try `pong demo` first; `pong COMMAND --help` tells more.",
+    )
     top.add_argument("--version", action="version", version=f"pong {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
     record = commands.add_parser(
-        "record",
-        help="record an input into a sound file",
+        "record", help="record an input into a sound file",
         description="Record an input into a sound file, through a callback in native code that never takes the GIL.",
-        epilog="The output has the sample format of the input; an existing file is replaced; frames that are lost are "
-        "left out and counted. Exit code: 0 done; 1 failed, or frames were lost; 2 wrong usage; 130 stopped by Ctrl-C "
-        "(what was recorded until then is kept).",
+        epilog="The output has the sample format of the input, unless --dtype is given; an existing file is replaced; "
+        "lost frames are left out and counted. "
+        + EXIT_CODES.format(missing="frames were lost", kept="what was recorded until then is kept"),
     )
-    record.add_argument("output", help="file to write; its ending names the format (.wav, .flac, …)")
-    record.add_argument("--input", required=True, metavar="virtual:FILE", help="what to record: a sound file, played "
-                        "by a virtual device")
-    record.add_argument("--buffers", type=at_least(1), default=16, metavar="N",
-                        help="buffers in the pool (default: 16)")
-    record.add_argument("--blocksize", type=at_least(1), default=1024, metavar="FRAMES",
-                        help="frames in one buffer (default: 1024)")
-    record.add_argument("--callback-size", type=at_least(1), default=128, metavar="FRAMES",
-                        help="frames the device delivers at a time (default: 128); several fill one buffer")
-    record.add_argument("--speed", type=at_least(0, float), default=0.0, metavar="X",
-                        help="1 plays in real time and drops what nobody takes in time; 0, the default, waits for a "
-                        "free buffer, so that nothing is lost")
+    record.set_defaults(run=run_record)
+    record.add_argument("output", help="file to write; its ending names the format (.wav, .flac, .ogg, …)")
+    record.add_argument("--input", required=True, metavar="virtual:NAME",
+                        help="what to record: a sound file, tone[:HZ], sweep[:FROM-TO] or silence")
+    record.add_argument("--samplerate", type=number(int, 1), metavar="HZ",
+                        help="frames per second of generated sound (default: 48000); a file has its own")
+    record.add_argument("--channels", type=number(int, 1, 1024), metavar="N",
+                        help="audio channels of generated sound (default: 1); a file has its own")
+    record.add_argument("--dtype", choices=["int16", "int32", "float32", "float64"],
+                        help="sample format (default: the one that holds the input without loss)")
+    add_stream_options(record)
+
+    play = commands.add_parser(
+        "play", help="play a sound file", description="Play a sound file through a callback in native code.",
+        epilog="A sound file as output has the format of the input; an existing one is replaced. "
+        + EXIT_CODES.format(missing="silence stood in for sound that came late", kept="what was sent is played"),
+    )
+    play.set_defaults(run=run_play)
+    play.add_argument("input", help="sound file")
+    play.add_argument("--output", required=True, metavar="virtual:NAME",
+                      help="where to: a sound file, or null, which is nowhere")
+    add_stream_options(play)
+
+    demo = commands.add_parser(
+        "demo", help="see why: record speech while other threads hold the GIL",
+        description="Record speech while other threads hold the GIL: through pong, and in the customary way, a Python "
+        "callback that copies each block into a queue. Takes about 15 seconds; no sound card is needed.",
+        epilog="Exit code: 0 if pong's recording is exact; 1 if not; 130 stopped by Ctrl-C.",
+    )
+    demo.set_defaults(run=run_demo)
+    demo.add_argument("--seconds", type=positive, default=6.0, metavar="S", help="how much speech each way gets "
+                      "(default: 6)")
+    demo.add_argument("--plot", metavar="FILE", help="draw delivery over time (needs matplotlib); the ending names the "
+                      "format: .png, .svg, .pdf")
+    demo.add_argument("--json", action="store_true", help="print the outcomes as JSON")
+
+    devices = commands.add_parser("devices", help="list the devices", description="List the devices there are.")
+    devices.set_defaults(run=run_devices)
+    devices.add_argument("--json", action="store_true", help="print the list as JSON")
     return top
+
+
+def plural(count, word):
+    """Return a number with its noun."""
+    return f"{count} {word}{'s' * (count != 1)}"
+
+
+def report(options, result, path, missing, advice):
+    """Print what was recorded or played; return the exit code."""
+    count = getattr(result, missing)
+    if options.json:
+        print(json.dumps({"file": path, **asdict(result)}))
+    else:
+        print(
+            f"{path}: {plural(result.frames, 'frame')} in {plural(result.blocks, 'block')}, {result.samplerate:g} Hz, "
+            f"{plural(result.channels, 'channel')}, {count} {missing}"
+        )
+    if count:
+        print(f"pong: {count} frames {advice}", file=sys.stderr)
+    if result.interrupted is not None:
+        return SIGNALLED + result.interrupted
+    return EXIT_FAILED if count else 0
+
+
+def run_record(options):
+    """Do ``pong record``."""
+    # The other commands would not need what recording needs.
+    from pong.live import LiveLine
+    from pong.recording import record
+
+    line = LiveLine("lost")
+    try:
+        result = record(
+            options.output, options.input, samplerate=options.samplerate, blocksize=options.blocksize,
+            callback_size=options.callback_size, channels=options.channels, dtype=options.dtype,
+            buffers=options.buffers, speed=options.speed, seconds=options.seconds, progress=line,
+        )
+    finally:
+        line.end()
+    return report(options, result, options.output, "lost", "were lost: no buffer was free in time (see --buffers)")
+
+
+def run_play(options):
+    """Do ``pong play``."""
+    from pong.live import LiveLine
+    from pong.recording import play
+
+    line = LiveLine("underflow")
+    try:
+        result = play(
+            options.input, options.output, blocksize=options.blocksize, callback_size=options.callback_size,
+            buffers=options.buffers, speed=options.speed, seconds=options.seconds, progress=line,
+        )
+    finally:
+        line.end()
+    return report(options, result, options.input, "underflow", "of silence: the sound came too late (see --buffers)")
+
+
+def run_demo(options):
+    """Do ``pong demo``."""
+    from pong.demo import as_json, demonstrate, setting, table
+
+    if options.plot:
+        # Before the show, so that what is missing or cannot be written is told at once.
+        from pong.demo_plot import check_plot, draw
+
+        check_plot(options.plot)
+    if not options.json:
+        print(setting(options.seconds), flush=True)
+    outcomes = demonstrate(options.seconds)
+    if options.json:
+        print(json.dumps(as_json(outcomes, options.seconds)))
+    else:
+        print(f"\n{table(outcomes)}")
+    if options.plot:
+        draw(outcomes, options.plot)
+    return 0 if outcomes[0].exact else EXIT_FAILED
+
+
+def run_devices(options):
+    """Do ``pong devices``."""
+    from pong.streams.devices import query_devices
+
+    found = query_devices()
+    if options.json:
+        print(json.dumps([asdict(device) for device in found], indent=2))
+        return 0
+    width = max(len(device.name) for device in found)
+    for device in found:
+        print(f"{device.kind:6}  {device.name:{width}}  {device.description}")
+    return 0
 
 
 def main(argv=None):
     """Run one command; return its exit code."""
     options = parser().parse_args(argv)
+    if getattr(options, "speed", 0) is None:
+        options.speed = "auto"
     try:
-        # The other commands would not need what recording needs.
-        from pong.recording import record
-
-        result = record(
-            options.output,
-            options.input,
-            buffers=options.buffers,
-            blocksize=options.blocksize,
-            callback_size=options.callback_size,
-            speed=options.speed,
-        )
+        return options.run(options)
     except ImportError as error:
-        print(f"pong: {error.name} is missing: pip install 'pong[cli]'", file=sys.stderr)
-        return EXIT_FAILED
-    except (OSError, ValueError, MemoryError) as error:
+        extra = "plot" if error.name == "matplotlib" else "cli"
+        print(f"pong: {error.name} is missing: pip install 'pong[{extra}]'", file=sys.stderr)
+    except (OSError, ValueError, MemoryError, StreamError) as error:
         print(f"pong: {error}", file=sys.stderr)
-        return EXIT_FAILED
     except KeyboardInterrupt:
-        # Before the recording began, or for the second time.
-        return EXIT_INTERRUPTED
-    print(
-        f"{options.output}: {result.frames} frames in {result.blocks} block{'s' * (result.blocks != 1)}, "
-        f"{result.samplerate} Hz, {result.channels} channel{'s' * (result.channels != 1)}, {result.lost} lost"
-    )
-    if result.lost:
-        print(f"pong: {result.lost} frames were lost: no buffer was free in time (see --buffers)", file=sys.stderr)
-    if result.interrupted:
-        return EXIT_INTERRUPTED
-    return EXIT_FAILED if result.lost else 0
+        # Before the work began, or for the second time.
+        return SIGNALLED + signal.SIGINT
+    return EXIT_FAILED
 
 
 if __name__ == "__main__":

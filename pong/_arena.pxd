@@ -43,5 +43,6 @@ cdef inline uint64_t deadline_of(object timeout) except? 1:
 
 
 cdef bint sleep_on(Arena arena, uint32_t* event, uint32_t seen, uint64_t deadline) except -1
+cdef bint sleep_until(uint32_t* event, uint32_t seen, uint64_t deadline, bint shared=*) except -1
 cdef uint64_t as_count(object value, str name, uint64_t least, uint64_t most) except? 0
 cdef void balance_add(counted what, int number) noexcept nogil

@@ -109,6 +109,11 @@ cdef bint sleep_on(Arena arena, uint32_t* event, uint32_t seen, uint64_t deadlin
 
     Raises what a signal handler raises: KeyboardInterrupt, for one.
     """
+    return sleep_until(event, seen, deadline, arena.a.header.shared)
+
+
+cdef bint sleep_until(uint32_t* event, uint32_t seen, uint64_t deadline, bint shared=False) except -1:
+    """Do the same for a word that is in no arena."""
     cdef uint64_t until = deadline
     cdef uint64_t now
     cdef int result
@@ -116,7 +121,7 @@ cdef bint sleep_on(Arena arena, uint32_t* event, uint32_t seen, uint64_t deadlin
         now = pong_now()
         until = min(deadline, now + SLICE)
     with nogil:
-        result = pong_wait(event, seen, until, arena.a.header.shared)
+        result = pong_wait(event, seen, until, shared)
     if result == EINTR or until != deadline:
         PyErr_CheckSignals()
     return not (result == ETIMEDOUT and pong_now() >= deadline)

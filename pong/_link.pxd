@@ -13,8 +13,8 @@ cdef class Link:
     cdef PyObject* views         # owned; out of the garbage collector's sight, so that it is there until the end
     cdef uint32_t index
     cdef uint32_t ended          # which sides were closed through this object
-    cdef bint native             # a native stream sends, Python may not
-    cdef bint playing            # its thread may still use the place in the arena
+    cdef bint sends_natively     # a native stream sends, Python may not
+    cdef bint receives_natively  # a native stream receives, Python may not
     cdef int read_fd
     cdef int write_fd
     cdef dict messages           # by slot, for the entries that carry one
@@ -22,8 +22,11 @@ cdef class Link:
     cdef int check_sender(self) except -1
     cdef int refuse_sender(self) except -1
     cdef void close_side(self, uint32_t side)
-    cdef void stream_over(self)
-    cdef void finish(self) noexcept
+    cdef int begin_sending(self) except -1
+    cdef int begin_receiving(self) except -1
+    cdef void end_native(self, uint32_t side)
+    cdef void tidy(self) noexcept
+    cdef int check_message(self) except -1
     cdef int forget(self, dict messages) except -1
     cdef void drain(self) noexcept
     cdef bint is_over(self) noexcept

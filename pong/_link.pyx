@@ -47,8 +47,9 @@ cdef class Link:
 
     cdef int check_sender(self) except -1:
         """Raise unless Python may send."""
+        cdef uint32_t refused = self.ended | self.sends_natively | link_closed(self.a, self.index)
         # C5: pairs with C4. A pool that was closed before is seen closed.
-        if self.ended | link_closed(self.a, self.index) | load_seq_cst_u32(&self.a.control.closed) | self.native:
+        if refused | load_seq_cst_u32(&self.a.control.closed):
             self.refuse_sender()
         return 0
 
@@ -60,9 +61,15 @@ cdef class Link:
             raise ClosedError("the receiver is closed")
         if link_closed(self.a, self.index) & PONG_SENDER_CLOSED:
             raise ClosedError("the native stream that sent on this link has ended")
-        if self.native:
+        if self.sends_natively:
             raise RuntimeError("a native stream sends on this link: Python cannot")
         raise ClosedError("the pool is closed")
+
+    cdef int check_message(self) except -1:
+        """Raise unless the receiver can take a message: any Python object."""
+        if self.receives_natively:
+            raise TypeError("a native stream receives from this link: it cannot take a message, a Python object")
+        return 0
 
     cdef void close_side(self, uint32_t side):
         """Close one side; the receiver's sends what is queued home, whoever comes last ends the link."""
@@ -78,25 +85,45 @@ cdef class Link:
             if arena_wiped(self.a):
                 return
             link_close(self.a, self.index, side)
-            if self.ended & PONG_RECEIVER_CLOSED:
-                self.drain()
-            if self.ended == BOTH and not self.playing:
-                self.finish()
+            self.tidy()
         dropped = None
 
-    cdef void stream_over(self):
-        """Say that a native stream's thread has ended and uses the link no more."""
-        with cython.critical_section(self):
-            self.playing = False
-            if self.ended == BOTH and not arena_wiped(self.a):
-                self.drain()
-                self.finish()
+    cdef void tidy(self) noexcept:
+        """Send home what nobody will receive; the last user gives the place in the arena back."""
+        # While a native stream receives, nobody else may: it drains when it ends.
+        if self.ended & PONG_RECEIVER_CLOSED and not self.receives_natively:
+            self.drain()
+        if self.ended == BOTH and not self.sends_natively and not self.receives_natively:
+            # Nobody is left to signal it; the descriptor itself is closed with this object.
+            store_relaxed_u32(<uint32_t*>&self.place.control.fd, <uint32_t>-1)
+            link_end(self.a, self.index)
 
-    cdef void finish(self) noexcept:
-        """Give the place in the arena back: nobody holds an end of the link any more."""
-        # Nobody is left to signal it; the descriptor itself is closed with this object.
-        store_relaxed_u32(<uint32_t*>&self.place.control.fd, <uint32_t>-1)
-        link_end(self.a, self.index)
+    cdef int begin_sending(self) except -1:
+        """Give the sending side to a native stream, or say why it cannot have it."""
+        self.check_sender()
+        self.sends_natively = True
+        return 0
+
+    cdef int begin_receiving(self) except -1:
+        """Give the receiving side to a native stream, or say why it cannot have it."""
+        if self.ended & PONG_RECEIVER_CLOSED:
+            raise ClosedError("the receiver is closed")
+        if self.receives_natively:
+            raise RuntimeError("another native stream receives from this link")
+        if self.messages:
+            raise TypeError("a native stream cannot receive messages, and some are queued in this link")
+        self.receives_natively = True
+        return 0
+
+    cdef void end_native(self, uint32_t side):
+        """Say that the native stream of one side has ended and uses the link no more."""
+        with cython.critical_section(self):
+            if side == PONG_SENDER_CLOSED:
+                self.sends_natively = False
+            else:
+                self.receives_natively = False
+            if not arena_wiped(self.a):
+                self.tidy()
 
     cdef int forget(self, dict messages) except -1:
         """Take messages of a refused `Sender.send_many` back."""
@@ -137,7 +164,7 @@ cdef class Link:
         cdef uint64_t word
         cdef int32_t slot
         with cython.critical_section(self):
-            if self.ended & PONG_RECEIVER_CLOSED:
+            if self.ended & PONG_RECEIVER_CLOSED or self.receives_natively:
                 return False
             slot = recv_rt(self.a, self.index, &word)
             if slot < 0:
@@ -231,7 +258,7 @@ cdef class Sender:
         ClosedError
             The sender, the receiver or the pool is closed.
         ValueError, TypeError
-            Not a buffer of this pool, or not a tag.
+            Not a buffer of this pool, or not a tag; or a message for a native receiver.
         RuntimeError
             A native stream sends on this link.
 
@@ -252,6 +279,7 @@ cdef class Sender:
             buf.check_sendable(<Views>link.views)
             s = buf.header()
             if message is not None:
+                link.check_message()
                 link.messages[buf.slot] = message
                 s.flags = PONG_HAS_MESSAGE
             old_tag = s.tag
@@ -311,6 +339,7 @@ cdef class Sender:
                     raise ValueError("a buffer is named twice")
                 seen.add(buf.slot)
                 if message is not None:
+                    link.check_message()
                     messages[buf.slot] = message
             if not number:
                 return
@@ -446,6 +475,8 @@ cdef class Receiver:
     cdef Link open_link(self):
         if self.link is None or self.link.ended & PONG_RECEIVER_CLOSED:
             raise ClosedError("the receiver is closed")
+        if self.link.receives_natively:
+            raise RuntimeError("a native stream receives from this link: Python cannot")
         return self.link
 
     def recv(self, timeout=None):
@@ -469,6 +500,8 @@ cdef class Receiver:
             This end is closed; or the sender or the pool is, and everything has been received.
         TypeError, ValueError
             Not a timeout.
+        RuntimeError
+            A native stream receives from this link.
 
         Notes
         -----

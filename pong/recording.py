@@ -1,32 +1,16 @@
-"""Recording an input into a sound file; the files are soundfile's work."""
+"""Recording an input into a sound file, and playing a sound file: what the commands ``record`` and ``play`` do."""
 
-import io
 import os
 import signal
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-import soundfile
+from pong.streams.files import SoundSink, open_source
+from pong.streams.settings import VirtualSettings
+from pong.streams.stream import InputStream, OutputStream
 
-from pong import BufferPool
-from pong.streams.virtual import VirtualInput
-
-__all__ = ["Recording", "record"]
-
-# The dtype that holds each sample format without loss. Formats not named here are decoded to float32.
-DTYPES = {
-    "PCM_S8": "int16",
-    "PCM_U8": "int16",
-    "PCM_16": "int16",
-    "PCM_24": "int32",
-    "PCM_32": "int32",
-    "ULAW": "int16",
-    "ALAW": "int16",
-    "DOUBLE": "float64",
-}
-
-# Programs that write a WAV into a pipe cannot know its size and put something about this big.
-UNKNOWN_SIZE = 0x7FFF0000
+__all__ = ["Playback", "Recording", "play", "record"]
 
 
 @dataclass(frozen=True)
@@ -38,106 +22,117 @@ class Recording:
     frames, blocks : int
         Frames and blocks written.
     lost : int
-        Frames that the input had and the file has not, because no buffer was free.
-    samplerate : int
+        Frames that the input had and the file has not, because no buffer was free or the device came too late.
+    samplerate : float
         Frames per second.
     channels : int
         Audio channels.
-    interrupted : bool
-        Whether Ctrl-C ended it.
+    interrupted : int or None
+        The signal that ended it.
     """
 
     frames: int
     blocks: int
     lost: int
-    samplerate: int
+    samplerate: float
     channels: int
-    interrupted: bool
+    interrupted: int | None
 
 
-def read_sound(path):
-    """Read a whole sound file.
+@dataclass(frozen=True)
+class Playback:
+    """What was played.
 
-    Parameters
+    Attributes
     ----------
-    path : str
-        The file.
-
-    Returns
-    -------
-    samples : ndarray
-        Shape ``(frames, channels)``, in a dtype that holds the file's sample format without loss.
-    samplerate : int
-        Frames per second.
-    subtype : str
-        The sample format, as soundfile names it.
-
-    Raises
-    ------
-    OSError
-        The file is missing or unreadable.
-    ValueError
-        It is empty, truncated, or not a sound file.
-
-    Notes
-    -----
-    Thread: any. Blocks: while reading. Allocates: the samples.
+    frames, blocks : int
+        Frames and blocks of the file that were played.
+    underflow : int
+        Frames of silence played because nothing was there in time.
+    samplerate, channels, interrupted
+        As `Recording`.
     """
-    with open(path, "rb") as file:
-        head = file.read(8)
-        size = os.fstat(file.fileno()).st_size
-    if not size:
-        raise ValueError(f"{path}: the file is empty")
-    if head[:4] == b"RIFF" and len(head) == 8:
-        # The second field of a RIFF file is its size less these 8 bytes.
-        promised = int.from_bytes(head[4:], "little") + 8
-        if size < promised < UNKNOWN_SIZE:
-            raise ValueError(f"{path}: truncated: {size} bytes of {promised}")
+
+    frames: int
+    blocks: int
+    underflow: int
+    samplerate: float
+    channels: int
+    interrupted: int | None
+
+
+class Interruption:
+    """Which signal came, if any."""
+
+    signal = None
+
+
+@contextmanager
+def stopping(stop):
+    """Call ``stop`` when Ctrl-C or SIGTERM comes; a second one raises KeyboardInterrupt.
+
+    The stream then ends by itself and the loop over it with it. An exception here, between receiving a block and
+    writing it, would leave a hole in the file.
+    """
+    came = Interruption()
+
+    def interrupt(number, _):
+        if came.signal is not None:
+            raise KeyboardInterrupt
+        came.signal = number
+        stop()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with soundfile.SoundFile(path) as file:
-            samples = file.read(dtype=DTYPES.get(file.subtype, "float32"), always_2d=True)
-            samplerate, subtype = file.samplerate, file.subtype
-    except soundfile.LibsndfileError as error:
-        raise ValueError(f"{path}: not a sound file that can be read: {error.error_string}") from None
-    if not len(samples):
-        raise ValueError(f"{path}: holds no sound")
-    return samples, samplerate, subtype
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def open_output(path, samplerate, channels, subtype):
-    """Open a sound file for writing, in the format its ending names, or raise an OSError or a ValueError."""
-    ending = os.path.splitext(path)[1][1:].upper()
-    known = soundfile.available_formats()
-    if ending not in known:
-        raise ValueError(f"{path}: the ending must name a format: one of {', '.join(sorted(known)).lower()}")
-    if not soundfile.check_format(ending, subtype):
-        raise ValueError(f"{path}: {ending} cannot hold the input's sample format, {subtype}")
-    # libsndfile's answer can be wrong (MP3 samples in a WAV): it must show what it can before the file is touched.
-    try:
-        soundfile.SoundFile(io.BytesIO(), "w", samplerate, channels, subtype, format=ending).close()
-    except soundfile.LibsndfileError as error:
-        raise ValueError(f"{path}: {ending} cannot hold the input's {subtype}: {error.error_string}") from None
-    # Python's own open tells clearly why a file cannot be written; libsndfile says "System error".
-    with open(path, "ab"):
-        pass
-    return soundfile.SoundFile(path, "w", samplerate, channels, subtype, format=ending)
+def virtual(device, what):
+    """Return the name behind ``virtual:``, or raise an error that says which devices there are."""
+    kind, _, name = device.partition(":")
+    if kind != "virtual" or not name:
+        choices = {
+            "input": "virtual:FILE, virtual:tone[:HZ], virtual:sweep[:FROM-TO] or virtual:silence",
+            "output": "virtual:FILE or virtual:null",
+        }
+        raise ValueError(f"{what} must be {choices[what]}, not {device!r}")
+    return name
 
 
-def record(output, source, *, buffers=16, blocksize=1024, callback_size=128, speed=0.0):
+def check_not_the_same(output, path):
+    """Raise if both name one file."""
+    if os.path.exists(output) and os.path.exists(path) and os.path.samefile(output, path):
+        raise ValueError(f"{output}: the output is the input")
+
+
+def record(
+    output, source, *, samplerate=None, blocksize=1024, callback_size=128, channels=None, dtype=None, buffers=16,
+    speed="auto", seconds=None, progress=None,
+):
     """Record an input into a sound file.
 
     Parameters
     ----------
     output : str
-        File to write; its ending names the format. The sample format is that of the source.
+        File to write; its ending names the format. Its sample format is that of the source, unless ``dtype`` is given.
     source : str
-        ``"virtual:FILE"``: a sound file, played by a virtual input.
-    buffers, blocksize : int
-        Buffers in the pool, and frames in each.
+        ``virtual:`` and a sound file, ``tone[:HZ]``, ``sweep[:FROM-TO]`` or ``silence``.
+    samplerate, channels, dtype : optional
+        Of generated sound; those of a sound file must agree, but for ``dtype``.
+    blocksize, buffers : int
+        Frames in a buffer, and buffers in the pool.
     callback_size : int
         Frames that the device delivers at a time.
-    speed : float
-        As for `pong.streams.virtual.VirtualInput`.
+    speed, seconds
+        As `VirtualSettings`.
+    progress : callable, optional
+        Called as ``progress(buf, stream)`` for each block.
 
     Returns
     -------
@@ -146,53 +141,91 @@ def record(output, source, *, buffers=16, blocksize=1024, callback_size=128, spe
     Raises
     ------
     OSError
-        A file cannot be read or written.
+        A file cannot be read or written. What was recorded until then is kept.
     ValueError
-        The source names no sound, or a parameter is out of range.
+        The source is no sound, or a parameter is out of range.
+    StreamError
+        The source failed while it was read. What was recorded until then is kept.
 
     Notes
     -----
-    Ctrl-C ends the recording: what has been sent until then is written, and the file is closed and playable.
-    Thread: any. Blocks: until the sound has been played. Allocates: yes.
+    Ctrl-C or SIGTERM ends the recording: what has been sent until then is written, and the file is closed and playable.
+    Thread: any. Blocks: until the input ends. Allocates: yes.
     """
-    kind, _, path = source.partition(":")
-    if kind != "virtual" or not path:
-        raise ValueError(f"input must be virtual:FILE, not {source!r}")
-    samples, samplerate, subtype = read_sound(path)
-    if os.path.exists(output) and os.path.samefile(path, output):
-        raise ValueError(f"{output}: the output is the input")
-    channels = samples.shape[1]
-    pool = BufferPool(
-        buffers, blocksize, channels, samples.dtype, samplerate=samplerate, on_empty="raise", max_links=1
-    )
-    frames = blocks = 0
-    interrupted = False
-    sender, receiver = pool.link()
-    stream = VirtualInput(pool, sender, samples, samplerate, callback_size=callback_size, speed=speed)
-
-    def interrupt(*_):
-        # The stream sends its last block and closes the link; the loop below writes all that was sent and ends. An
-        # exception here, between receiving a block and writing it, would leave a hole in the file.
-        nonlocal interrupted
-        if interrupted:
-            raise KeyboardInterrupt
-        interrupted = True
-        stream.stop()
-
-    on_main_thread = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGINT, interrupt) if on_main_thread else None
+    device = virtual(source, "input")
+    check_not_the_same(output, device)
+    settings = VirtualSettings(callback_size=callback_size, speed=speed, seconds=seconds)
+    stream = InputStream(samplerate, blocksize, device, channels, dtype, extra_settings=settings, buffers=buffers)
+    blocks = 0
     try:
-        with open_output(output, samplerate, channels, subtype) as file:
-            stream.start()
-            for buf in receiver:
-                with buf:
-                    file.write(buf.samples)
+        sink = SoundSink(
+            output, samplerate=stream.samplerate, channels=stream.channels, dtype=stream.dtype.name,
+            subtype=stream.subtype if dtype is None else None,
+        )
+        try:
+            with stopping(lambda: stream.stop(wait=False)) as came:
+                stream.start()
+                for buf in stream:
+                    with buf:
+                        sink.write(buf.samples)
+                        blocks += 1
+                        if progress is not None:
+                            progress(buf, stream)
+        finally:
+            # A disk that is full is told of here at the latest.
+            sink.close()
+    finally:
+        stream.close()
+    return Recording(sink.frames, blocks, stream.lost, stream.samplerate, stream.channels, came.signal)
+
+
+def play(path, target, *, blocksize=1024, callback_size=128, buffers=16, speed="auto", seconds=None, progress=None):
+    """Play a sound file.
+
+    Parameters
+    ----------
+    path : str
+        A sound file.
+    target : str
+        ``virtual:`` and a sound file to write, or ``null``.
+    blocksize, callback_size, buffers, speed, seconds, progress
+        As `record`.
+
+    Returns
+    -------
+    Playback
+
+    Raises
+    ------
+    OSError, ValueError, StreamError
+        As `record`.
+
+    Notes
+    -----
+    Ctrl-C or SIGTERM ends it; what was sent to the device is played.
+    Thread: any. Blocks: until all is played. Allocates: yes.
+    """
+    device = virtual(target, "output")
+    check_not_the_same(device, path)
+    source = open_source(path, seconds=seconds)
+    frames = blocks = 0
+    try:
+        settings = VirtualSettings(callback_size=callback_size, speed=speed, subtype=source.subtype)
+        stream = OutputStream(
+            source.samplerate, blocksize, device, source.channels, source.dtype, extra_settings=settings,
+            buffers=buffers,
+        )
+        with stream, stopping(lambda: stream.stop(wait=False)) as came:
+            while came.signal is None:
+                with stream.acquire() as buf:
+                    buf.frames = source.read_into(buf.samples)
+                    if not buf.frames:
+                        break
+                    if progress is not None:
+                        progress(buf, stream)
                     frames += buf.frames
                     blocks += 1
-    except soundfile.LibsndfileError as error:
-        raise OSError(f"{output}: cannot be written: {error.error_string}") from None
+                    stream.send(buf)
     finally:
-        if on_main_thread:
-            signal.signal(signal.SIGINT, before)
-        stream.close()
-    return Recording(frames, blocks, stream.lost, samplerate, channels, interrupted)
+        source.close()
+    return Playback(frames, blocks, stream.underflow, source.samplerate, source.channels, came.signal)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pong
-from pong.streams.virtual import VirtualInput
+from pong.streams.virtual import VirtualDevice
 
 
 def test_the_collector_releases_a_member_of_send_many():
@@ -151,7 +151,7 @@ def test_a_stream_that_has_ended_has_closed_its_sender():
     pool = pong.BufferPool(2, 8, dtype="int32", on_empty="raise")
     sender, receiver = pool.link()
     before = pool.acquire()
-    stream = VirtualInput(pool, sender, np.zeros((4, 1), "int32"), 48000)
+    stream = VirtualDevice(48000, capture=sender, source=np.zeros((4, 1), "int32"))
     with pytest.raises(TypeError, match="copied or pickled"):
         copy.copy(stream)
     with stream:

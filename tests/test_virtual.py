@@ -1,4 +1,4 @@
-"""The virtual input: capture from a native thread, without loss or with every loss told."""
+"""The virtual device: capture from a native thread, without loss or with every loss told."""
 
 import ctypes
 import threading
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pong
-from pong.streams.virtual import VirtualInput
+from pong.streams.virtual import VirtualDevice
 
 RATE = 48000
 
@@ -22,7 +22,8 @@ def played(array, *, count=4, blocksize=64, callback_size=None, speed=0.0):
     pool = pong.BufferPool(count, blocksize, array.shape[1], array.dtype, on_empty="raise")
     sender, receiver = pool.link()
     blocks = []
-    with VirtualInput(pool, sender, array, RATE, callback_size=callback_size, speed=speed) as stream:
+    options = {"callback_size": callback_size or blocksize, "speed": speed}
+    with VirtualDevice(RATE, capture=sender, source=array, **options) as stream:
         for buf in receiver:
             with buf:
                 blocks.append((buf.position, buf.gap, buf.copy()))
@@ -51,7 +52,7 @@ def test_lost_frames_stand_in_the_next_gap(callback_size):
     pool = pong.BufferPool(2, 64, 1, "int32", on_empty="raise")
     sender, receiver = pool.link()
     covered = 0
-    with VirtualInput(pool, sender, array, RATE, callback_size=callback_size, speed=50) as stream:
+    with VirtualDevice(RATE, capture=sender, source=array, callback_size=callback_size, speed=50) as stream:
         first = receiver.recv()
         # One block is held and the other queued, so the pool is empty until the sound has gone on for a while.
         while stream.position < 5000:
@@ -76,7 +77,7 @@ def test_lost_frames_stand_in_the_next_gap(callback_size):
 def test_metadata():
     pool = pong.BufferPool(4, 100, on_empty="raise", dtype="int32")
     sender, receiver = pool.link()
-    with VirtualInput(pool, sender, ramp(250), 1000):
+    with VirtualDevice(1000, capture=sender, source=ramp(250)):
         blocks = [(buf.seq, buf.position, buf.frames, buf.time, buf.time_source, buf.status) for buf in receiver]
     assert blocks == [
         (0, 0, 100, pytest.approx(0.0), "stream", 0),
@@ -88,7 +89,7 @@ def test_metadata():
 def test_python_neither_acquires_nor_sends_meanwhile():
     pool = pong.BufferPool(2, 8, dtype="int32", on_empty="raise")
     sender, receiver = pool.link()
-    stream = VirtualInput(pool, sender, ramp(80), RATE)
+    stream = VirtualDevice(RATE, capture=sender, source=ramp(80))
     before = pool.acquire()
     with stream:
         with pytest.raises(RuntimeError, match="a native stream acquires"):
@@ -98,7 +99,7 @@ def test_python_neither_acquires_nor_sends_meanwhile():
         assert not before.detached
         other, _ = pool.link()
         with pytest.raises(RuntimeError, match="another stream"):
-            VirtualInput(pool, other, ramp(80), RATE).start()
+            VirtualDevice(RATE, capture=other, source=ramp(80)).start()
         before.release()
         assert sum(buf.frames for buf in receiver) == 80
     pool.acquire().release()
@@ -107,7 +108,7 @@ def test_python_neither_acquires_nor_sends_meanwhile():
 def test_a_closed_receiver_ends_the_stream():
     pool = pong.BufferPool(2, 8, dtype="int32", on_empty="raise")
     sender, receiver = pool.link()
-    with VirtualInput(pool, sender, ramp(8000), RATE):
+    with VirtualDevice(RATE, capture=sender, source=ramp(8000)):
         receiver.recv().release()
         receiver.close()
     assert pool.free == 2
@@ -118,7 +119,7 @@ def test_a_closed_receiver_ends_the_stream():
 def test_ending_while_it_waits_for_a_free_buffer(how):
     pool = pong.BufferPool(2, 8, dtype="int32", on_empty="raise")
     sender, receiver = pool.link()
-    stream = VirtualInput(pool, sender, ramp(8000), RATE)
+    stream = VirtualDevice(RATE, capture=sender, source=ramp(8000))
     stream.start()
     held = [receiver.recv(), receiver.recv()]
     if how == "close":
@@ -139,7 +140,7 @@ def test_a_link_is_the_streams_until_its_thread_has_ended():
     """Both ends closed, the place in the arena is not another link's while the native thread may still use it."""
     pool = pong.BufferPool(4, 8, dtype="int32", on_empty="raise", max_links=1)
     sender, receiver = pool.link()
-    stream = VirtualInput(pool, sender, ramp(80_000), RATE, speed=1)
+    stream = VirtualDevice(RATE, capture=sender, source=ramp(80_000), speed=1)
     stream.start()
     sender.close()
     receiver.close()
@@ -155,7 +156,7 @@ def test_closed_by_two_threads_at_once():
     """Each returns only when the native thread has ended."""
     pool = pong.BufferPool(4, 8, dtype="int32", on_empty="raise")
     sender, _receiver = pool.link()
-    stream = VirtualInput(pool, sender, ramp(80_000), RATE, speed=1)
+    stream = VirtualDevice(RATE, capture=sender, source=ramp(80_000), speed=1)
     stream.start()
 
     def close():
@@ -176,7 +177,7 @@ def test_stopped_before_it_was_started():
     """A signal handler may come first: the stream then starts and ends at once."""
     pool = pong.BufferPool(4, 8, dtype="int32", on_empty="raise")
     sender, receiver = pool.link()
-    stream = VirtualInput(pool, sender, ramp(80_000), RATE)
+    stream = VirtualDevice(RATE, capture=sender, source=ramp(80_000))
     stream.stop()
     with stream:
         assert list(receiver) == []
@@ -186,9 +187,9 @@ def test_stopped_before_it_was_started():
 def test_made_once():
     pool = pong.BufferPool(4, 8, dtype="int32")
     sender, _receiver = pool.link()
-    stream = VirtualInput(pool, sender, ramp(8), RATE)
+    stream = VirtualDevice(RATE, capture=sender, source=ramp(8))
     with pytest.raises(RuntimeError, match="made once"):
-        stream.__init__(pool, sender, ramp(8), RATE)
+        stream.__init__(RATE, capture=sender, source=ramp(8))
 
 
 def test_the_thread_never_takes_the_gil():
@@ -197,7 +198,7 @@ def test_the_thread_never_takes_the_gil():
     sender, receiver = pool.link()
     # PyDLL, other than CDLL, keeps the GIL during the call.
     hold_the_gil = ctypes.PyDLL(None).usleep
-    with VirtualInput(pool, sender, ramp(480_000), RATE, speed=1) as stream:
+    with VirtualDevice(RATE, capture=sender, source=ramp(480_000), speed=1) as stream:
         # No other Python thread asks for the GIL, so this one has it from the first reading to the last.
         before = stream.position
         hold_the_gil(200_000)
@@ -208,47 +209,54 @@ def test_the_thread_never_takes_the_gil():
 @pytest.mark.parametrize(
     ("changes", "error", "text"),
     [
-        ({"array": np.zeros((4, 2), "int32")}, ValueError, r"shape \(frames, 1\)"),
-        ({"array": np.zeros((4, 1, 1), "int32")}, ValueError, "shape"),
-        ({"array": np.zeros(4, "float32")}, TypeError, "int32"),
-        ({"array": [1, 2]}, TypeError, "ndarray"),
+        ({"source": np.zeros((4, 2), "int32")}, ValueError, "source has 2 channels of int32, but the pool .* has 1"),
+        ({"source": np.zeros((4, 1, 1), "int32")}, ValueError, r"shape \(frames, channels\)"),
+        ({"source": np.zeros(4, "float32")}, ValueError, "source has 1 channels of float32"),
+        ({"source": np.zeros(4, ">i4")}, TypeError, "native byte order"),
+        ({"source": [1, 2]}, TypeError, "ndarray"),
+        ({"source": None}, ValueError, "capture needs a source"),
+        ({"sink": np.zeros(4, "int32")}, ValueError, "an output needs playback"),
+        ({"callback": print}, ValueError, "or else a callback"),
+        ({"callback": 1}, TypeError, "callable"),
+        ({"capture": None}, ValueError, "needs capture, playback or both"),
         ({"samplerate": 0}, ValueError, "samplerate must be more than 0"),
         ({"samplerate": float("nan")}, ValueError, "samplerate"),
         ({"samplerate": "48000"}, TypeError, "samplerate must be a number"),
         ({"speed": -1}, ValueError, "speed must be 0 or more"),
         ({"speed": float("inf")}, ValueError, "speed"),
         ({"speed": True}, TypeError, "speed"),
+        ({"latency": -1}, ValueError, "latency must be 0 or more"),
+        ({"prefill": -1}, ValueError, "prefill must be from 0"),
         ({"callback_size": 0}, ValueError, "callback_size must be from 1"),
         ({"callback_size": 1.5}, TypeError, "callback_size must be an integer"),
+        ({"callback_size": []}, ValueError, "one size at least"),
+        ({"callback_size": [64, 0]}, ValueError, "callback_size must be from 1"),
     ],
 )
 def test_bad_input(changes, error, text):
     pool = pong.BufferPool(2, 8, dtype="int32")
     sender, _receiver = pool.link()
-    arguments = {"array": ramp(8), "samplerate": RATE, **changes}
+    arguments = {"samplerate": RATE, "capture": sender, "source": ramp(8), **changes}
     with pytest.raises(error, match=text):
-        VirtualInput(pool, sender, arguments.pop("array"), arguments.pop("samplerate"), **arguments)
+        VirtualDevice(arguments.pop("samplerate"), **arguments)
     sender.send(pool.acquire())
 
 
 def test_bad_ends():
     pool, other = pong.BufferPool(2, 8, dtype="int32"), pong.BufferPool(2, 8, dtype="int32")
-    foreign, _receiver = other.link()
-    with pytest.raises(ValueError, match="another pool"):
-        VirtualInput(pool, foreign, ramp(8), RATE)
     sender, receiver = pool.link()
-    stream = VirtualInput(pool, sender, ramp(8), RATE)
+    stream = VirtualDevice(RATE, capture=sender, source=ramp(8))
     receiver.close()
     with pytest.raises(pong.ClosedError):
         stream.start()
+    pool.acquire().release()
     sender.close()
     with pytest.raises(pong.ClosedError):
-        VirtualInput(pool, sender, ramp(8), RATE)
-    with stream_once(other, foreign) as played_once:
+        VirtualDevice(RATE, capture=sender, source=ramp(8))
+    with pytest.raises(RuntimeError, match="not started"):
+        stream.wait()
+    sender, _receiver = other.link()
+    with VirtualDevice(RATE, capture=sender, source=ramp(8)[:, 0]) as once:
         pass
     with pytest.raises(RuntimeError, match="once"):
-        played_once.start()
-
-
-def stream_once(pool, sender):
-    return VirtualInput(pool, sender, ramp(8)[:, 0], RATE)
+        once.start()

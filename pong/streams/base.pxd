@@ -1,14 +1,15 @@
-"""What every device's callback shares: capture into the blocks of a pool.
+"""What every device's callback shares: capture into the blocks of a pool, playback out of them.
 
-The device's thread alone calls these; it is the pool's acquiring side and the link's sender.
+The device's thread alone calls these. Capturing, it is the pool's acquiring side and the link's sender; playing, it is
+the link's receiver.
 """
 from libc.stdint cimport int32_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from pong.kernel.arena cimport slot_samples_rt
 from pong.kernel.layout cimport pong_arena, pong_slot
 from pong.kernel.meter cimport add_rt, count_rt
-from pong.kernel.transfer cimport SENT, acquire_rt, release_rt, send_rt
+from pong.kernel.transfer cimport SENT, acquire_rt, recv_rt, release_rt, send_rt
 
 ctypedef struct capture_state:
     pong_arena* a
@@ -20,6 +21,15 @@ ctypedef struct capture_state:
     uint64_t lost                # frames lost since the last block that was sent: the gap of the next one
     uint64_t lost_ever           # any thread may read it
     uint16_t time_source
+
+ctypedef struct playback_state:
+    pong_arena* a
+    uint32_t link
+    int32_t slot                 # the block being played; -1: none
+    uint64_t word                # its owner word
+    uint32_t done                # frames of it that have been played
+    uint64_t underflow           # frames of silence played because nothing was there; any thread may read it
+    int silence                  # the byte that silence is made of
 
 
 cdef inline bint capture_ready_rt(capture_state* c) noexcept nogil:
@@ -94,3 +104,57 @@ cdef inline bint capture_end_rt(capture_state* c) noexcept nogil:
         release_rt(c.a, c.slot, c.word)
         c.slot = -1
     return True
+
+
+cdef inline void capture_skip_rt(capture_state* c, uint64_t frames) noexcept nogil:
+    """Tell of frames that the device itself has lost: the block being filled ends before them (I6)."""
+    if c.slot >= 0 and c.filled:
+        capture_send_rt(c)
+    capture_lose_rt(c, frames)
+    add_rt(&c.position, frames)
+
+
+cdef inline void playback_done_rt(playback_state* p) noexcept nogil:
+    """Give the block in hand, if there is one, back to its pool."""
+    if p.slot >= 0:
+        release_rt(p.a, p.slot, p.word)
+        p.slot = -1
+
+
+cdef inline bint playback_ready_rt(playback_state* p) noexcept nogil:
+    """Make sure that a block with frames to play is in hand; False: none has been sent."""
+    while p.slot < 0:
+        p.slot = recv_rt(p.a, p.link, &p.word)
+        if p.slot < 0:
+            return False
+        p.done = 0
+        if p.a.slots[p.slot].frames == 0:
+            playback_done_rt(p)
+    return True
+
+
+cdef inline uint32_t playback_rt(playback_state* p, unsigned char* frames, uint32_t number) noexcept nogil:
+    """Copy out up to ``number`` frames of what has been sent; return how many there were."""
+    cdef uint64_t frame_bytes = p.a.header.frame_bytes
+    cdef uint32_t done = 0, part
+    while done < number and playback_ready_rt(p):
+        part = min(number - done, p.a.slots[p.slot].frames - p.done)
+        memcpy(frames + done * frame_bytes, slot_samples_rt(p.a, p.slot) + p.done * frame_bytes, part * frame_bytes)
+        p.done += part
+        done += part
+        if p.done == p.a.slots[p.slot].frames:
+            playback_done_rt(p)
+    return done
+
+
+cdef inline void playback_miss_rt(playback_state* p, unsigned char* frames, uint64_t number) noexcept nogil:
+    """Play silence, and count it, because nothing was there."""
+    memset(frames, p.silence, number * p.a.header.frame_bytes)
+    add_rt(&p.underflow, number)
+
+
+cdef inline void playback_end_rt(playback_state* p) noexcept nogil:
+    """Give back the block in hand and everything that was sent and is not going to be played."""
+    playback_done_rt(p)
+    while playback_ready_rt(p):
+        playback_done_rt(p)

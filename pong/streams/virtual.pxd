@@ -1,33 +1,34 @@
-"""The virtual input: a native thread that plays an array into a link."""
-from libc.stdint cimport uint32_t, uint64_t
+"""A virtual device: a sound card made of memory."""
+from libc.stdint cimport uint32_t
 
 from pong._link cimport Link
-from pong._pool cimport BufferPool
 from pong.kernel.platform cimport pong_thread, pong_thread_start_t
-from pong.streams.base cimport capture_state
+from pong.streams.virtual_loop cimport device
 
 
-ctypedef struct player:
-    capture_state capture
-    const unsigned char* frames
-    uint64_t number
-    uint64_t frame_bytes
-    uint32_t callback_size
-    double seconds_per_frame
-    double speed                 # 1: real time; 0: no clock
-    uint32_t stop                # set by any thread, read by the player
-
-
-cdef class VirtualInput:
-    cdef player p
-    cdef BufferPool pool
-    cdef Link link
-    cdef object sender
-    cdef object array            # keeps the frames alive
+cdef class VirtualDevice:
+    cdef device d
+    cdef object __weakref__
+    cdef Link capture_link, playback_link, feed_link, writer_link
+    cdef list ends               # the program's ends of those links, closed with the device
+    cdef list bound              # which sides of which links are the device's
+    cdef list kept               # what the native thread uses
+    cdef object callback
+    cdef object heard            # the device's own memory, as a callback sees it
+    cdef object sounded
+    cdef object _error           # what the callback raised
+    cdef object calling          # the thread that is in the callback
+    cdef object closing          # held while the thread is waited for
     cdef pong_thread thread
     cdef pong_thread_start_t start_arguments
     cdef bint started            # or closed before: it cannot be started any more
     cdef bint running
-    cdef object closing          # held while the thread is waited for
+    cdef int process             # where the thread is
 
-    cdef void join(self) noexcept
+    cdef object set_input(self, object source)
+    cdef object set_output(self, object sink, object output_format)
+    cdef object set_clock(self, object samplerate, object callback_size, object speed, object latency, object prefill)
+    cdef int bind(self) except -1
+    cdef void ask(self, uint32_t what)
+    cdef bint call(self, uint32_t frames)
+    cdef bint wiped(self)

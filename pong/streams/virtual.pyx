@@ -1,9 +1,12 @@
-"""A virtual input: a native thread, without the GIL, that plays an array as a device would.
+"""A virtual device: a sound card made of memory, with a native thread that never takes the GIL for blocks of a pool.
 
-It calls the same capture function as a real device's callback.
+It calls the same capture and playback functions as a real device's callback.
 """
+import atexit
 import math
+import os
 import threading
+import weakref
 
 import numpy as np
 
@@ -11,21 +14,25 @@ cimport cython
 cimport numpy as cnp
 from libc.stdint cimport uint32_t, uint64_t
 
-from pong._arena cimport as_count
-from pong._link cimport Sender
-from pong._pool cimport BufferPool
+from pong._arena cimport NOW, as_count, deadline_of, sleep_until
+from pong._link cimport Link, Receiver, Sender
+from pong._views cimport Views
 from pong.errors import ClosedError
 from pong.kernel.arena cimport arena_wiped
-from pong.kernel.atomic cimport load_relaxed_u64, load_seq_cst_u32, store_relaxed_u32, store_seq_cst_u32
-from pong.kernel.layout cimport PONG_SENDER_CLOSED
-from pong.kernel.opening cimport link_close, link_closed
-from pong.kernel.platform cimport (
-    pong_now, pong_sleep_until, pong_thread_join, pong_thread_start, pong_wait,
+from pong.kernel.atomic cimport load_relaxed_u64, store_relaxed_u32, store_seq_cst_u32
+from pong.kernel.layout cimport PONG_RECEIVER_CLOSED, PONG_SENDER_CLOSED
+from pong.kernel.platform cimport pong_now, pong_thread_join, pong_thread_start, pong_wake_all
+from pong.kernel.wait cimport notify_link_rt, notify_pool_rt
+from pong.streams.base cimport capture_state, playback_state
+from pong.streams.virtual_loop cimport (
+    ABORT, CALLS, CAPTURES, FED, PACED, PLAYS, STEPPED, STOP, UNPACED, WRITES, asked, device, finish,
+    is_over, turn,
 )
-from pong.kernel.wait cimport notify_pool_rt, prepare_wait
-from pong.streams.base cimport capture_end_rt, capture_ready_rt, capture_rt
 
 cnp.import_array()
+
+cdef extern from "Python.h":
+    Py_ssize_t Py_REFCNT(object)
 
 cdef extern from *:
     """
@@ -33,154 +40,280 @@ cdef extern from *:
     """
     const int PONG_STREAM_TIME
 
-# A stopped player that waits for its next deadline notices it after this long at the most, in nanoseconds.
-cdef uint64_t SLICE = 50_000_000
+MAX_CALLBACK = 1 << 24
+
+# Those whose thread runs: it must end before the interpreter does.
+running_devices = weakref.WeakSet()
 
 
-cdef bint is_over(player* p) noexcept nogil:
-    """Tell whether to stop playing: asked to, or nobody receives any more."""
-    # V1: pairs with V2. Set before the wake-up, so that the player does not go to sleep again.
-    return (
-        load_seq_cst_u32(&p.stop) != 0
-        or link_closed(p.capture.a, p.capture.link)
-        # C11: pairs with C4. The same, for the pool.
-        or load_seq_cst_u32(&p.capture.a.control.closed)
-    )
+@atexit.register
+def close_all():
+    """End every device whose thread still runs."""
+    for each in list(running_devices):
+        each.close()
 
 
-cdef bint await_block(player* p) noexcept nogil:
-    """Without a clock: wait until there is a block to fill, so that nothing can be lost."""
-    cdef uint32_t seen
-    while not capture_ready_rt(&p.capture):
-        seen = prepare_wait(&p.capture.a.control.event)
-        if is_over(p):
-            return False
-        if not capture_ready_rt(&p.capture):
-            pong_wait(&p.capture.a.control.event, seen, pong_now() + SLICE, p.capture.a.header.shared)
-    return not is_over(p)
-
-
-cdef bint await_deadline(player* p, uint64_t deadline) noexcept nogil:
-    """With a clock: sleep until the callback is due."""
-    cdef uint64_t now = pong_now()
-    while now < deadline and not is_over(p):
-        pong_sleep_until(min(deadline, now + SLICE))
-        now = pong_now()
-    return not is_over(p)
-
-
-cdef void play(void* argument) noexcept nogil:
+cdef void run(void* argument) noexcept nogil:
     """The native thread: one turn is one callback of the device."""
-    cdef player* p = <player*>argument
-    cdef uint64_t began = pong_now()
-    cdef uint64_t at = 0
-    cdef uint32_t number, done
-    cdef bint going = True
-    while going and at < p.number:
-        number = <uint32_t>min(p.callback_size, p.number - at)
-        if p.speed > 0:
-            going = await_deadline(p, began + <uint64_t>((at + number) * p.seconds_per_frame / p.speed * 1e9))
-            if going:
-                going = capture_rt(
-                    &p.capture, p.frames + at * p.frame_bytes, number, at * p.seconds_per_frame,
-                    p.seconds_per_frame, 0,
-                )
-            at += number
-            continue
-        # A callback may fill several blocks: hand over no more at a time than there is room for.
-        going = await_block(p)
-        if going:
-            done = min(number, p.capture.a.header.blocksize - p.capture.filled)
-            going = capture_rt(
-                &p.capture, p.frames + at * p.frame_bytes, done, at * p.seconds_per_frame, p.seconds_per_frame, 0,
-            )
-            at += done
-    capture_end_rt(&p.capture)
-    link_close(p.capture.a, p.capture.link, PONG_SENDER_CLOSED)
+    cdef device* d = <device*>argument
+    while turn(d):
+        pass
+    finish(d)
+
+
+cdef bint call_back(void* argument, uint32_t frames) noexcept with gil:
+    """Let Python do a callback; False: it was the last."""
+    cdef VirtualDevice self = <VirtualDevice>argument
+    cdef bint going = self.call(frames)
+    if Py_REFCNT(self) == 1:
+        # Everybody else has dropped the device, and this thread cannot wait for its own end.
+        self.ask(ABORT)
+        threading.Thread(target=self.close, daemon=True).start()
+    return going
+
+
+cdef object as_number(object value, str name, str range, double least, bint least_too):
+    """Return a finite number from ``least`` up, or raise an error that says the range."""
+    if isinstance(value, (bool, str, bytes)) or not isinstance(value, (int, float, np.number)):
+        raise TypeError(f"{name} must be a number, not {value!r}")
+    if not math.isfinite(value) or value < least or (value == least and not least_too):
+        raise ValueError(f"{name} must be {range} and finite, not {value!r}")
+    return value
+
+
+cdef Link open_end(object end, str name):
+    """Return the link of a `Sender` or `Receiver`, or raise because it is closed."""
+    cdef Link link = (<Sender>end).link if isinstance(end, Sender) else (<Receiver>end).link
+    if link is None or end.closed:
+        raise ClosedError(f"the {name} is closed")
+    return link
+
+
+cdef object frames_of(object array, str name):
+    """Return an array of frames as C-ordered memory of shape (frames, channels)."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name} must be an ndarray or an end of a link, not {type(array).__name__}")
+    if array.ndim == 1:
+        array = array[:, np.newaxis]
+    if array.ndim != 2 or not array.shape[1]:
+        raise ValueError(f"{name} must have shape (frames, channels), not {array.shape}")
+    if array.dtype.hasobject or not array.dtype.isnative:
+        raise TypeError(f"{name} must hold samples in native byte order, not {array.dtype}")
+    return array
+
+
+cdef object check_format(object is_one, object must_be, str what, str whose):
+    if is_one != must_be:
+        raise ValueError(
+            f"{what} has {is_one[0]} channels of {is_one[1]}, but {whose} {must_be[0]} channels of {must_be[1]}"
+        )
+
+
+cdef tuple format_of(Link link):
+    cdef Views views = <Views>link.views
+    return views.channels, views.dtype
 
 
 @cython.final
-cdef class VirtualInput:
-    """Plays an array into a link, from a native thread that never takes the GIL.
+cdef class VirtualDevice:
+    """A sound card made of memory: its input is an array or a feeder's, its output goes into an array or to a writer.
 
-    The stream is the pool's acquiring side and the link's sender: until it is closed, Python may do neither. At the end
-    of the array it sends the last, short block and closes the link.
+    Until it is closed the native stream is the acquiring side of ``capture``'s pool, the link's sender, and the
+    receiver of ``playback``'s link: Python may be none of these.
 
     Parameters
     ----------
-    pool : BufferPool
-        Where the blocks come from; its dtype and channels are the array's.
-    sender : Sender
-        Where they go, an end of a link of ``pool``.
-    array : ndarray
-        The sound, shape ``(frames, channels)``, or ``(frames,)`` for mono. It must not change while it is played.
     samplerate : float
         Frames per second.
-    callback_size : int, optional
-        Frames in one callback of the device; the pool's block size unless given.
-    speed : float
+    capture : Sender, optional
+        Where captured blocks go; the device acquires them from the link's pool.
+    playback : Receiver, optional
+        Where blocks to play come from.
+    source : ndarray or Receiver, optional
+        What the device hears: frames of shape ``(frames, channels)``, or ``(frames,)`` for mono, that do not change
+        meanwhile; or a link that a feeder sends them on.
+    sink : ndarray or Sender, optional
+        Where the device's output goes: an array, filled from its beginning, or a link to a writer; nowhere unless
+        given.
+    callback : callable, optional
+        In place of ``capture`` and ``playback``, for comparison: called as ``callback(indata, outdata, frames,
+        time, status)`` with the GIL, as `sounddevice` does. ``time`` is (time of the first frame heard, now, time of
+        the first frame played) in seconds of the stream. ``indata`` and ``outdata`` are the same memory each time,
+        or None.
+    output_format : (int, dtype_like), optional
+        Channels and dtype of a callback's ``outdata``; as ``sink`` unless given.
+    callback_size : int or sequence of int
+        Frames in each callback, used in turn. The last one is as short as what is left.
+    speed : float or None
         1 for real time, another number for a multiple of it: with no free buffer frames are dropped, as by hardware.
-        0 for no clock: the stream waits for a free buffer and nothing can be lost.
+        0 for no clock: the device waits for the program and nothing can be lost. None: only `step` moves it.
+    latency : float
+        Seconds that a callback may be late before the device, whose memory holds no more, loses frames.
+    prefill : int
+        Frames of silence to play before those of the program.
 
     Raises
     ------
     TypeError, ValueError
-        The array does not fit the pool, or a parameter is out of range.
-    RuntimeError
-        Another stream acquires from the pool.
+        A parameter is out of range, or formats differ.
+    ClosedError
+        An end of a link is closed.
 
     Notes
     -----
+    While a feeder or a writer is behind, the device's clock stands still.
     Thread: any. Blocks: no. Allocates: a native thread at `start`.
     """
 
     def __init__(
-        self, BufferPool pool not None, Sender sender not None, array, samplerate, *, callback_size=None, speed=0,
+        self, samplerate, *, Sender capture=None, Receiver playback=None, source=None, sink=None, callback=None,
+        output_format=None, callback_size=128, speed=0, latency=0.1, prefill=0,
     ):
-        cdef cnp.ndarray data
-        if self.link is not None:
-            raise RuntimeError("a virtual input is made once")
-        if sender.link is None or sender.closed:
-            raise ClosedError("the sender is closed")
-        if sender.link.views != <cnp.PyObject*>pool.views:
-            raise ValueError("the sender is of another pool")
-        if not isinstance(array, np.ndarray) or array.dtype != pool.dtype:
-            raise TypeError(f"array must be an ndarray of the pool's {pool.dtype}")
-        if array.ndim == 1 and pool.channels == 1:
-            array = array[:, np.newaxis]
-        if array.ndim != 2 or array.shape[1] != pool.channels:
-            raise ValueError(f"array must have shape (frames, {pool.channels}), not {array.shape}")
-        for name, value, least in (("samplerate", samplerate, "more than 0"), ("speed", speed, "0 or more")):
-            if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.number)):
-                raise TypeError(f"{name} must be a number, not {value!r}")
-            if not math.isfinite(value) or value < 0 or (value == 0 and name == "samplerate"):
-                raise ValueError(f"{name} must be {least} and finite, not {value!r}")
-        if callback_size is None:
-            callback_size = pool.blocksize
-        self.p.callback_size = as_count(callback_size, "callback_size", 1, 1 << 24)
-        data = np.ascontiguousarray(array)
-        self.array = data
-        self.p.frames = <const unsigned char*>cnp.PyArray_DATA(data)
-        self.p.number = len(data)
-        self.p.frame_bytes = pool.a.header.frame_bytes
-        self.p.seconds_per_frame = 1.0 / samplerate
-        self.p.speed = speed
-        self.p.capture.a = pool.a
-        self.p.capture.link = sender.link.index
-        self.p.capture.slot = -1
-        self.p.capture.time_source = PONG_STREAM_TIME
+        if self.closing is not None:
+            raise RuntimeError("a virtual device is made once")
+        if callback is not None and not callable(callback):
+            raise TypeError(f"callback must be callable, not {callback!r}")
+        if (callback is None) == (capture is None and playback is None):
+            raise ValueError("a device needs capture, playback or both; or else a callback")
+        self.ends = []
+        self.kept = []
+        self.callback = callback
+        if callback is not None:
+            self.d.parts |= CALLS
+            self.d.call = call_back
+            self.d.object = <void*>self
+        if capture is not None:
+            self.capture_link = open_end(capture, "sender")
+            self.ends.append(capture)
+            self.d.parts |= CAPTURES
+            set_capture(&self.d.capture, self.capture_link)
+        if playback is not None:
+            self.playback_link = open_end(playback, "receiver")
+            self.ends.append(playback)
+            self.d.parts |= PLAYS
+            self.d.sounds = True
+        self.set_clock(samplerate, callback_size, speed, latency, prefill)
+        self.set_input(source)
+        self.set_output(sink, output_format)
+        self.process = os.getpid()
         self.closing = threading.Lock()
-        self.pool = pool
-        self.sender = sender
-        self.link = sender.link
+
+    cdef object set_clock(self, object samplerate, object callback_size, object speed, object latency, object prefill):
+        """Take in the parameters of time."""
+        self.d.seconds_per_frame = 1.0 / as_number(samplerate, "samplerate", "more than 0", 0, False)
+        if speed is None:
+            self.d.clock = STEPPED
+        else:
+            self.d.speed = as_number(speed, "speed", "0 or more", 0, True)
+            self.d.clock = PACED if self.d.speed else UNPACED
+        self.d.latency = <uint64_t>(min(as_number(latency, "latency", "0 or more", 0, True), 1e6) * 1e9)
+        self.d.prefill = as_count(prefill, "prefill", 0, 1 << 40)
+        if not isinstance(callback_size, (list, tuple, np.ndarray)):
+            callback_size = [callback_size]
+        if not len(callback_size):
+            raise ValueError("callback_size must name one size at least")
+        sizes = np.array([as_count(size, "callback_size", 1, MAX_CALLBACK) for size in callback_size], "uint32")
+        self.kept.append(sizes)
+        self.d.sizes = <const uint32_t*>cnp.PyArray_DATA(sizes)
+        self.d.sizes_number = len(sizes)
+        self.d.most = sizes.max()
+
+    cdef object set_input(self, object source):
+        """Take in what the device hears."""
+        if source is None:
+            if self.d.parts & CAPTURES:
+                raise ValueError("capture needs a source")
+            self.d.generates = self.d.parts & CALLS != 0
+            return
+        if not self.d.parts & (CAPTURES | CALLS):
+            raise ValueError("a source needs capture, or a callback")
+        if isinstance(source, Receiver):
+            self.feed_link = open_end(source, "feeder's receiver")
+            self.ends.append(source)
+            self.d.parts |= FED
+            set_playback(&self.d.feed, self.feed_link, 0)
+            channels, dtype = format_of(self.feed_link)
+        else:
+            source = np.ascontiguousarray(frames_of(source, "source"))
+            channels, dtype = source.shape[1], source.dtype
+            self.kept.append(source)
+            self.d.source = <const unsigned char*>cnp.PyArray_DATA(source)
+            self.d.source_frames = len(source)
+        if self.capture_link is not None:
+            check_format((channels, dtype), format_of(self.capture_link), "source", "the pool of capture has")
+        self.heard = np.zeros((self.d.most, channels), dtype)
+        self.d.input = <unsigned char*>cnp.PyArray_DATA(self.heard)
+        self.d.input_bytes = channels * dtype.itemsize
+        self.d.hears = True
+
+    cdef object set_output(self, object sink, object output_format):
+        """Take in where the device's output goes."""
+        if isinstance(sink, Sender):
+            self.writer_link = open_end(sink, "writer's sender")
+            self.ends.append(sink)
+            self.d.parts |= WRITES
+            set_capture(&self.d.writer, self.writer_link)
+            found = format_of(self.writer_link)
+        elif sink is not None:
+            array = frames_of(sink, "sink")
+            if not array.flags.c_contiguous or not array.flags.writeable:
+                raise ValueError("sink must be writeable and in C order")
+            self.kept.append(array)
+            self.d.sink = <unsigned char*>cnp.PyArray_DATA(array)
+            self.d.sink_frames = len(array)
+            found = array.shape[1], array.dtype
+        else:
+            found = None
+        if self.playback_link is not None:
+            channels, dtype = format_of(self.playback_link)
+        elif output_format is not None or found is not None:
+            channels, dtype = found if output_format is None else output_format
+            channels, dtype = as_count(channels, "channels", 1, 1024), np.dtype(dtype)
+            if not self.d.parts & CALLS:
+                raise ValueError("an output needs playback, or a callback")
+        else:
+            return
+        if found is not None:
+            check_format(found, (channels, dtype), "sink", "the output has")
+        # Silence is the middle of the range: 0 but for unsigned bytes (PortAudio's paUInt8 says the same).
+        self.d.silence = 0x80 if dtype == np.uint8 else 0
+        if self.playback_link is not None:
+            set_playback(&self.d.playback, self.playback_link, self.d.silence)
+        self.sounded = np.zeros((self.d.most, channels), dtype)
+        self.d.output = <unsigned char*>cnp.PyArray_DATA(self.sounded)
+        self.d.output_bytes = channels * dtype.itemsize
+
+    cdef int bind(self) except -1:
+        """Become what Python may not be meanwhile: acquirer of pools, sender and receiver of links."""
+        cdef Link link
+        cdef list done = []
+        try:
+            for link in (self.capture_link, self.writer_link):
+                if link is not None:
+                    if link.a.control.bound or link.sends_natively:
+                        raise RuntimeError("another stream acquires from the pool, or sends on the link")
+                    link.begin_sending()
+                    link.a.control.bound = 1
+                    done.append((link, PONG_SENDER_CLOSED))
+            for link in (self.playback_link, self.feed_link):
+                if link is not None:
+                    link.begin_receiving()
+                    done.append((link, PONG_RECEIVER_CLOSED))
+        except BaseException:
+            unbind(done)
+            raise
+        self.bound = done
+        return 0
 
     def start(self):
-        """Start playing.
+        """Start the device.
 
         Raises
         ------
         RuntimeError
-            It has been started before, or another stream acquires from the pool or sends on the link.
+            It has been started before, or another stream acquires from the pool or uses the link.
+        ClosedError
+            An end of a link is closed.
         OSError
             The system gives no thread.
 
@@ -188,74 +321,217 @@ cdef class VirtualInput:
         -----
         Thread: any. Blocks: no. Allocates: a native thread.
         """
-        cdef int error
-        if self.link is None or self.started:
-            raise RuntimeError("a virtual input can be started once")
-        self.pool.check_open()
-        if self.pool.a.control.bound or self.link.native:
-            raise RuntimeError("another stream acquires from the pool, or sends on the link")
-        self.link.check_sender()
-        self.pool.a.control.bound = 1
-        self.link.native = self.link.playing = True
-        self.start_arguments.run = play
-        self.start_arguments.argument = &self.p
-        error = pong_thread_start(&self.thread, &self.start_arguments)
+        cdef int error = 0
+        if self.closing is None or self.started:
+            raise RuntimeError("a virtual device can be started once")
+        self.bind()
+        self.d.began = pong_now()
+        if self.d.clock != STEPPED:
+            self.start_arguments.run = run
+            self.start_arguments.argument = &self.d
+            error = pong_thread_start(&self.thread, &self.start_arguments)
         if error:
-            self.pool.a.control.bound = 0
-            self.link.native = self.link.playing = False
-            raise OSError(error, "cannot start the thread of the virtual input")
+            unbind(self.bound)
+            raise OSError(error, "cannot start the thread of the virtual device")
         self.running = self.started = True
+        running_devices.add(self)
 
-    def close(self):
-        """Stop playing and wait until the thread has ended; closing twice changes nothing.
+    def step(self, callbacks=1):
+        """Do callbacks of a device whose speed is None, in the calling thread.
 
-        What has been sent can still be received; then the receiver gets `ClosedError`.
+        Parameters
+        ----------
+        callbacks : int
+            How many, unless the device's end comes before.
+
+        Returns
+        -------
+        bool
+            Whether the device goes on.
+
+        Raises
+        ------
+        RuntimeError
+            It is not started, or has a clock.
+        TypeError, ValueError
+            Not a number of callbacks.
 
         Notes
         -----
-        Thread: any. Blocks: until the native thread has ended, at most about 50 ms. Allocates: no.
+        Thread: one at a time. Blocks: only for a feeder or a writer. Allocates: no.
         """
-        if self.link is None:
-            return
-        self.stop()
-        with self.closing:
-            self.started = True
-            if self.running:
-                self.join()
-                self.sender.close()
+        cdef uint64_t number = as_count(callbacks, "callbacks", 1, <uint64_t>-1)
+        if self.d.clock != STEPPED or not self.running:
+            raise RuntimeError("only a started device with speed=None is moved by steps")
+        with self.closing, nogil:
+            while number and not is_over(&self.d):
+                number -= 1
+                if not turn(&self.d):
+                    finish(&self.d)
+        return not is_over(&self.d)
 
     def stop(self):
-        """Ask the stream to end, and do not wait: it sends its last block and closes the link.
+        """Ask the device to end, and do not wait: it hears no more, and plays what has been sent if senders close.
 
         Notes
         -----
         Thread: any, a signal handler too. Blocks: no. Allocates: no.
         """
-        # V2: pairs with V1. The player looks again after it has set its waiting bit.
-        store_seq_cst_u32(&self.p.stop, 1)
-        if self.running and not arena_wiped(self.p.capture.a):
-            notify_pool_rt(self.p.capture.a)
+        self.ask(STOP)
 
-    cdef void join(self) noexcept:
-        self.running = False
-        if arena_wiped(self.p.capture.a):
-            # In a forked child there is no such thread.
+    def abort(self):
+        """Ask the device to end at once, and do not wait: what has been sent to it is not played.
+
+        Notes
+        -----
+        Thread: any, a signal handler too. Blocks: no. Allocates: no.
+        """
+        self.ask(ABORT)
+
+    cdef void ask(self, uint32_t what):
+        cdef Link link
+        if asked(&self.d) >= what:
             return
-        with nogil:
-            notify_pool_rt(self.p.capture.a)
-            pong_thread_join(self.thread)
-        store_relaxed_u32(&self.p.capture.a.control.bound, 0)
-        self.link.stream_over()
+        # V2: pairs with V1. The thread looks again after it has set its waiting bit.
+        store_seq_cst_u32(&self.d.asked, what)
+        if not self.running:
+            return
+        pong_wake_all(&self.d.asked, False)
+        for link in (self.capture_link, self.playback_link, self.feed_link, self.writer_link):
+            if link is not None and not arena_wiped(link.a):
+                notify_pool_rt(link.a)
+                notify_link_rt(link.a, link.place)
+
+    def wait(self, timeout=None):
+        """Wait until the device has ended.
+
+        Parameters
+        ----------
+        timeout : float or None
+            Seconds to wait; None waits for ever.
+
+        Returns
+        -------
+        bool
+            Whether it has ended.
+
+        Raises
+        ------
+        RuntimeError
+            It was never started.
+        TypeError, ValueError
+            Not a timeout.
+
+        Notes
+        -----
+        Thread: any. Blocks: up to ``timeout``; Ctrl-C ends the wait. Allocates: no.
+        """
+        cdef uint64_t deadline = deadline_of(timeout)
+        if not self.started:
+            raise RuntimeError("the virtual device was not started")
+        while self.running and not is_over(&self.d) and not self.wiped():
+            if deadline == NOW or not sleep_until(&self.d.over, 0, deadline):
+                return is_over(&self.d)
+        return True
+
+    def close(self):
+        """End the device at once and wait until its thread has ended; closing twice changes nothing.
+
+        What has been captured can still be received; then the receiver gets `ClosedError`.
+
+        Raises
+        ------
+        RuntimeError
+            Called in the device's own callback.
+
+        Notes
+        -----
+        Thread: any but the device's. Blocks: until the native thread has ended. Allocates: no.
+        """
+        if self.closing is None:
+            return
+        if self.calling == threading.get_ident():
+            raise RuntimeError("a device cannot be closed in its own callback: call stop(), or raise an exception")
+        self.ask(ABORT)
+        with self.closing:
+            self.started = True
+            if self.running:
+                self.running = False
+                running_devices.discard(self)
+                if not self.wiped():
+                    # In a forked child there is no such thread.
+                    with nogil:
+                        if self.d.clock != STEPPED:
+                            pong_thread_join(self.thread)
+                        elif not is_over(&self.d):
+                            finish(&self.d)
+                    unbind(self.bound)
+                for end in self.ends:
+                    end.close()
+
+    cdef bint call(self, uint32_t frames):
+        """Call the callback; False: it raised."""
+        cdef double spf = self.d.seconds_per_frame
+        self.calling = threading.get_ident()
+        try:
+            self.callback(
+                None if self.heard is None else self.heard[:frames],
+                None if self.sounded is None else self.sounded[:frames],
+                frames,
+                (self.d.position * spf, self.time, (self.d.position + frames) * spf + self.d.latency * 1e-9),
+                self.d.status,
+            )
+        except BaseException as error:
+            self._error = error
+            return False
+        finally:
+            self.calling = None
+        return True
+
+    cdef bint wiped(self):
+        """Tell whether this is a forked child, where the device's thread is not."""
+        return os.getpid() != self.process
+
+    @property
+    def active(self):
+        """Whether it is started and has not ended."""
+        return self.running and not is_over(&self.d)
+
+    @property
+    def error(self):
+        """What the callback raised; None if it did not."""
+        return self._error
 
     @property
     def lost(self):
-        """Frames dropped so far because no buffer was free; exact once the stream is closed."""
-        return load_relaxed_u64(&self.p.capture.lost_ever)
+        """Frames dropped so far because no buffer was free or the thread came too late; exact once it has ended."""
+        if self.d.parts & CAPTURES:
+            return load_relaxed_u64(&self.d.capture.lost_ever)
+        return load_relaxed_u64(&self.d.lost)
+
+    @property
+    def underflow(self):
+        """Frames of silence played so far because nothing had been sent; exact once it has ended."""
+        return load_relaxed_u64(&self.d.playback.underflow)
 
     @property
     def position(self):
-        """Frames played so far, lost ones among them; exact once the stream is closed."""
-        return load_relaxed_u64(&self.p.capture.position)
+        """Frames played or heard so far, lost ones among them; exact once it has ended."""
+        if self.d.parts & CAPTURES and not self.d.parts & PLAYS:
+            return load_relaxed_u64(&self.d.capture.position)
+        return load_relaxed_u64(&self.d.position)
+
+    @property
+    def written(self):
+        """Frames put into the array ``sink`` so far; exact once it has ended."""
+        return load_relaxed_u64(&self.d.written)
+
+    @property
+    def time(self):
+        """Seconds of the stream: by the clock, or without one by the position."""
+        if self.d.clock == PACED and self.running:
+            return (pong_now() - load_relaxed_u64(&self.d.began)) * 1e-9 * self.d.speed
+        return self.position * self.d.seconds_per_frame
 
     def __enter__(self):
         self.start()
@@ -269,4 +545,27 @@ cdef class VirtualInput:
         self.close()
 
     def __reduce_ex__(self, protocol):
-        raise TypeError("a VirtualInput is a thread of this process: it cannot be copied or pickled")
+        raise TypeError("a VirtualDevice is a thread of this process: it cannot be copied or pickled")
+
+
+cdef void set_capture(capture_state* c, Link link) noexcept:
+    c.a = link.a
+    c.link = link.index
+    c.slot = -1
+    c.time_source = PONG_STREAM_TIME
+
+
+cdef void set_playback(playback_state* p, Link link, int silence) noexcept:
+    p.a = link.a
+    p.link = link.index
+    p.slot = -1
+    p.silence = silence
+
+
+cdef void unbind(list bound):
+    """Give the sides of links back that a native stream has used."""
+    cdef Link link
+    for link, side in bound:
+        if side == PONG_SENDER_CLOSED:
+            store_relaxed_u32(&link.a.control.bound, 0)
+        link.end_native(side)

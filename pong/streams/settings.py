@@ -1,0 +1,71 @@
+"""What streams take and tell beside sound: settings of a virtual device, times and flags of a callback."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+__all__ = ["CallbackFlags", "StreamTime", "VirtualSettings"]
+
+
+@dataclass(frozen=True)
+class VirtualSettings:
+    """What only a virtual device knows: the ``extra_settings`` of a stream.
+
+    Attributes
+    ----------
+    callback_size : int or sequence of int
+        Frames that the device delivers or asks for at a time; several are used in turn.
+    speed : float, None or "auto"
+        1 for real time, another number for a multiple of it: with no free buffer frames are dropped, as by hardware.
+        0 for no clock: the device waits for the program, and nothing can be lost. None: only `Stream.step` moves the
+        device. "auto": 0 for sound that has an end and for output into a file or an array, else 1.
+    seconds : float, optional
+        How much is heard of the input; all of it unless given, and of generated sound no end.
+    subtype : str, optional
+        Sample format of an output file, as soundfile names it; one that fits the dtype unless given.
+    """
+
+    callback_size: int | Sequence[int] = 128
+    speed: float | str | None = "auto"
+    seconds: float | None = None
+    subtype: str | None = None
+
+
+class StreamTime(NamedTuple):
+    """Times of a callback in seconds of the stream, with the names of PortAudio's PaStreamCallbackTimeInfo.
+
+    Attributes
+    ----------
+    inputBufferAdcTime : float
+        When the first frame of ``indata`` was heard.
+    currentTime : float
+        Now.
+    outputBufferDacTime : float
+        When the first frame of ``outdata`` will be played.
+    """
+
+    inputBufferAdcTime: float
+    currentTime: float
+    outputBufferDacTime: float
+
+
+class CallbackFlags(int):
+    """What went wrong before a callback: false when nothing did. Bits and names are PortAudio's PaStreamCallbackFlags.
+
+    Attributes
+    ----------
+    input_underflow, input_overflow, output_underflow, output_overflow, priming_output : bool
+        ``input_overflow``: frames were lost before this callback; ``output_underflow``: silence was played.
+    """
+
+    input_underflow = property(lambda self: bool(self & 1), doc="Zeros stand in for input that was not there.")
+    input_overflow = property(lambda self: bool(self & 2), doc="Frames were lost before this callback.")
+    output_underflow = property(lambda self: bool(self & 4), doc="Silence was played before this callback.")
+    output_overflow = property(lambda self: bool(self & 8), doc="Output was thrown away.")
+    priming_output = property(lambda self: bool(self & 16), doc="The device is being filled before it starts.")
+
+    def __repr__(self):
+        names = ("input_underflow", "input_overflow", "output_underflow", "output_overflow", "priming_output")
+        return f"<pong.CallbackFlags {' '.join(name for name in names if getattr(self, name)) or 'none'}>"
+
+    __str__ = __repr__

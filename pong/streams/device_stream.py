@@ -11,7 +11,7 @@ from pong.streams.virtual import VirtualDevice
 BACKENDS = ("virtual",)
 LATENCIES = {"low": 0.02, "high": 0.1}
 
-open_streams = weakref.WeakSet()
+open_streams: weakref.WeakSet = weakref.WeakSet()
 
 
 @atexit.register

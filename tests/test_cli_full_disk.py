@@ -21,10 +21,10 @@ def noise(tmp_path_factory):
 
 
 def assert_beginning_kept(out, source):
-    """What is there can be played, and is what the source begins with: most of what there was room for."""
+    """What is there can be played, and is what the source begins with: at least a fourth of what there was room for."""
     frames = soundfile.info(out).frames
     found = samples_of(out)
-    assert len(found) == frames > LIMIT / 2 / 2 / 2
+    assert len(found) == frames > LIMIT / 2 / 4
     np.testing.assert_array_equal(found, samples_of(source)[:frames])
 
 
@@ -38,7 +38,7 @@ def arguments(what, source, out, *options):
 
 @pytest.mark.parametrize("what", ["record", "play"])
 @pytest.mark.parametrize("ending", ["wav", "flac"])
-@pytest.mark.parametrize("options", [[], ["--blocksize", 64, "--buffers", 2], ["--speed", 200, "--buffers", 1024]])
+@pytest.mark.parametrize("options", [[], ["--blocksize", 64, "--buffers", 2], ["--blocksize", 5000, "--buffers", 50]])
 def test_no_file_may_grow(tmp_path, noise, what, ending, options):
     """The system refuses what is beyond a limit, as a full disk does."""
     out = tmp_path / f"out.{ending}"

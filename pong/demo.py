@@ -226,11 +226,18 @@ def count_objects(receive):
 def count_pong(source):
     """Return (copies, objects) for each block through pong, without a clock, its slots in use for the second time."""
     buffers = COUNTED * CALLBACK // BLOCKSIZE
+
+    def receive():
+        kept = [stream.recv() for _ in range(buffers)]
+        for buf in kept:
+            assert len(buf.samples) == BLOCKSIZE
+        return kept
+
     with device_of(source, 0, blocksize=BLOCKSIZE, buffers=buffers) as stream:
-        for _ in range(buffers):
-            with stream.recv() as buf:
-                assert len(buf.samples) == BLOCKSIZE
-        kept, objects = count_objects(lambda: [stream.recv() for _ in range(buffers)])
+        for buf in receive():
+            buf.release()
+        del buf
+        kept, objects = count_objects(receive)
         copies = sum(not np.shares_memory(buf.samples, source) for buf in kept) / len(kept)
         for buf in kept:
             buf.release()

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import signal
 import sys
 from dataclasses import asdict
@@ -12,7 +13,7 @@ from pong.errors import StreamError
 EXIT_FAILED = 1
 SIGNALLED = 128  # plus the signal's number, as shells say it
 EXIT_CODES = (
-    "Exit code: 0 done; 1 failed, or {missing}; 2 wrong usage; 130 stopped by Ctrl-C and 143 by SIGTERM ({kept})."
+    "Exit code: 0 done; 1 failed, or {missing}; 2 wrong usage; 130 stopped by Ctrl-C, 143 by SIGTERM ({kept})."
 )
 
 
@@ -40,7 +41,7 @@ def positive(text):
     return value
 
 
-def add_stream_options(command):
+def add_stream_options(command, endless):
     """Add the options that recording and playing share."""
     command.add_argument("--buffers", type=number(int, 1, 1024), default=16, metavar="N",
                          help="buffers in the pool: with the block size, for how long Python may stall (default: 16)")
@@ -49,8 +50,8 @@ def add_stream_options(command):
     command.add_argument("--callback-size", type=number(int, 1, 1 << 24), default=128, metavar="FRAMES",
                          help="frames the device moves at a time (default: 128); several fill one buffer")
     command.add_argument("--speed", type=number(float, 0), metavar="X",
-                         help="1: real time, what nobody takes in time is dropped; N: a multiple; 0: no clock, the "
-                         "device waits and nothing is lost (default: 0, but 1 for sound that has no end)")
+                         help="1: real time, N: a multiple; what does not come in time is lost. 0: no clock, the "
+                         f"device waits and nothing is lost (default: 0, but 1 for {endless})")
     command.add_argument("--seconds", type=positive, metavar="S", help="end after so much sound")
     command.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -81,31 +82,36 @@ def parser():
     record.add_argument("--channels", type=number(int, 1, 1024), metavar="N",
                         help="audio channels of generated sound (default: 1); a file has its own")
     record.add_argument("--dtype", choices=["int16", "int32", "float32", "float64"],
-                        help="sample format (default: the one that holds the input without loss)")
-    add_stream_options(record)
+                        help="sample format (default: the one that holds the input without loss); .flac and .ogg "
+                        "need int16 for generated sound")
+    add_stream_options(record, "sound that has no end")
 
     play = commands.add_parser(
         "play", help="play a sound file", description="Play a sound file through a callback in native code.",
         epilog="A sound file as output has the format of the input; an existing one is replaced. "
-        + EXIT_CODES.format(missing="silence stood in for sound that came late", kept="what was sent is played"),
+        + EXIT_CODES.format(
+            missing="silence stood in for sound that came late",
+            kept="what was sent is still played, at a second signal dropped",
+        ),
     )
     play.set_defaults(run=run_play)
-    play.add_argument("input", help="sound file")
+    play.add_argument("input", help="sound file; or tone[:HZ], sweep[:FROM-TO] or silence")
     play.add_argument("--output", required=True, metavar="virtual:NAME",
                       help="where to: a sound file, or null, which is nowhere")
-    add_stream_options(play)
+    add_stream_options(play, "null")
 
     demo = commands.add_parser(
         "demo", help="see why: record speech while other threads hold the GIL",
         description="Record speech while other threads hold the GIL: through pong, and in the customary way, a Python "
         "callback that copies each block into a queue. Takes about 15 seconds; no sound card is needed.",
-        epilog="Exit code: 0 if pong's recording is exact; 1 if not; 130 stopped by Ctrl-C.",
+        epilog="Exit code: 0 if pong's recording is exact; 1 if not, or if something failed; 2 wrong usage; 130 "
+        "stopped by Ctrl-C.",
     )
     demo.set_defaults(run=run_demo)
-    demo.add_argument("--seconds", type=positive, default=6.0, metavar="S", help="how much speech each way gets "
-                      "(default: 6)")
+    demo.add_argument("--seconds", type=number(float, 1, 600), default=6.0, metavar="S",
+                      help="how much speech each way gets, 1 to 600 (default: 6)")
     demo.add_argument("--plot", metavar="FILE", help="draw delivery over time (needs matplotlib); the ending names the "
-                      "format: .png, .svg, .pdf")
+                      "format: .png, .svg, .pdf or .jpg")
     demo.add_argument("--json", action="store_true", help="print the outcomes as JSON")
 
     devices = commands.add_parser("devices", help="list the devices", description="List the devices there are.")
@@ -174,7 +180,7 @@ def run_demo(options):
     """Do ``pong demo``."""
     from pong.demo import as_json, demonstrate, setting, table
 
-    if options.plot:
+    if options.plot is not None:
         # Before the show, so that what is missing or cannot be written is told at once.
         from pong.demo_plot import check_plot, draw
 
@@ -186,7 +192,7 @@ def run_demo(options):
         print(json.dumps(as_json(outcomes, options.seconds)))
     else:
         print(f"\n{table(outcomes)}")
-    if options.plot:
+    if options.plot is not None:
         draw(outcomes, options.plot)
     return 0 if outcomes[0].exact else EXIT_FAILED
 
@@ -205,23 +211,54 @@ def run_devices(options):
     return 0
 
 
+def describe(error):
+    """Say in one line what went wrong."""
+    if isinstance(error, StreamError) and isinstance(error.__cause__, (OSError, ValueError)):
+        error = error.__cause__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def flush():
+    """Write out what was printed, so that an error is told of as any other."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        # The interpreter would try again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OSError(error.errno, error.strerror, "standard output") from None
+
+
+def die_of_signals():
+    """Let Ctrl-C end the program at once, as SIGTERM does: what has something to lose handles both itself."""
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def main(argv=None):
     """Run one command; return its exit code."""
     options = parser().parse_args(argv)
     if getattr(options, "speed", 0) is None:
         options.speed = "auto"
     try:
-        return options.run(options)
+        code = options.run(options)
+        flush()
+        return code
     except ImportError as error:
         extra = "plot" if error.name == "matplotlib" else "cli"
         print(f"pong: {error.name} is missing: pip install 'pong[{extra}]'", file=sys.stderr)
     except (OSError, ValueError, MemoryError, StreamError) as error:
-        print(f"pong: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        # Before the work began, or for the second time.
-        return SIGNALLED + signal.SIGINT
+        print(f"pong: {describe(error)}", file=sys.stderr)
     return EXIT_FAILED
 
 
+def command():
+    """Be the program `pong`."""
+    die_of_signals()
+    return main()
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

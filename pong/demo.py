@@ -128,7 +128,7 @@ class Notes:
     def __init__(self, source):
         self.source = source
         self.recording = np.zeros_like(source)
-        self.covered = np.zeros(len(source), bool)
+        self.had = bytearray(len(source))
         self.bytes = memoryview(self.recording).cast("B")
         self.latencies = []
         self.curve = [(0.0, 0.0)]
@@ -139,6 +139,7 @@ class Notes:
         # NumPy gives the GIL away to copy more than 500 items, and would wait for it anew at each block.
         at = position * self.source.itemsize
         self.bytes[at : at + samples.nbytes] = memoryview(samples).cast("B")
+        self.had[position : position + len(samples)] = b"\1" * len(samples)
         self.frames += len(samples)
         self.latencies.append(late)
 
@@ -148,14 +149,17 @@ class Notes:
 
     def outcome(self, way):
         """Return what became of it."""
-        expected = -(-len(self.source) // CALLBACK)
-        lost = len(self.source) - self.frames
-        delivered = -(-self.frames // CALLBACK)
+        had = np.frombuffer(self.had, bool)
+        # A block counts as delivered if each of its frames came.
+        whole = np.logical_and.reduceat(had, np.arange(0, len(had), CALLBACK))
+        expected, delivered = len(whole), int(whole.sum())
         late = np.array(self.latencies or [np.nan])
         return Outcome(
-            way=way, expected=expected, delivered=delivered, lost=expected - delivered, frames_lost=lost,
+            way=way, expected=expected, delivered=delivered, lost=expected - delivered,
+            frames_lost=len(had) - int(had.sum()),
             latency_median=float(np.median(late)), latency_worst=float(late.max()),
-            exact=bool(np.array_equal(self.recording, self.source)), curve=self.curve,
+            exact=len(had) == len(self.source) == self.frames and bool(had.all())
+            and np.array_equal(self.recording, self.source), curve=self.curve,
         )
 
 
@@ -222,11 +226,18 @@ def count_objects(receive):
 def count_pong(source):
     """Return (copies, objects) for each block through pong, without a clock, its slots in use for the second time."""
     buffers = COUNTED * CALLBACK // BLOCKSIZE
+
+    def receive():
+        kept = [stream.recv() for _ in range(buffers)]
+        for buf in kept:
+            assert len(buf.samples) == BLOCKSIZE
+        return kept
+
     with device_of(source, 0, blocksize=BLOCKSIZE, buffers=buffers) as stream:
-        for _ in range(buffers):
-            with stream.recv() as buf:
-                assert len(buf.samples) == BLOCKSIZE
-        kept, objects = count_objects(lambda: [stream.recv() for _ in range(buffers)])
+        for buf in receive():
+            buf.release()
+        del buf
+        kept, objects = count_objects(receive)
         copies = sum(not np.shares_memory(buf.samples, source) for buf in kept) / len(kept)
         for buf in kept:
             buf.release()

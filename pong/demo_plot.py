@@ -6,17 +6,20 @@ import matplotlib.figure
 
 __all__ = ["check_plot", "draw"]
 
+# What matplotlib writes without other programs.
+FORMATS = ("png", "svg", "pdf", "jpg")
 COLOURS = ("#1b7837", "#b2182b")
 
 
 def check_plot(path):
     """Raise an error if a picture cannot be written: an OSError, or a ValueError for an unknown format."""
-    ending = os.path.splitext(path)[1][1:].lower()
-    known = matplotlib.figure.Figure().canvas.get_supported_filetypes()
-    if ending not in known:
-        raise ValueError(f"{path}: the ending must name a format: one of {', '.join(sorted(known))}")
+    if os.path.splitext(path)[1][1:].lower() not in FORMATS:
+        raise ValueError(f"{path}: the ending must name a format: one of {', '.join(FORMATS)}")
+    existed = os.path.lexists(path)
     with open(path, "ab"):
         pass
+    if not existed:
+        os.remove(path)
 
 
 def draw(outcomes, path):

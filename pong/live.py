@@ -1,6 +1,7 @@
 """The live line of a command on a terminal: elapsed time, blocks, what was lost, and a level meter."""
 
 import math
+import os
 import sys
 import time
 
@@ -11,13 +12,16 @@ __all__ = ["LiveLine"]
 INTERVAL = 0.1  # seconds between two drawings
 FLOOR = -60.0  # dB, the left end of the meter
 WIDTH = 24
+COLUMNS = 80  # of a terminal that does not tell
 
 
 def peak_of(samples):
-    """Return the peak of a block in dB of full scale, -inf for silence."""
+    """Return the peak of a block in dB of full scale: -inf for silence, inf for what is no number."""
     peak = max(float(samples.max()), -float(samples.min())) if samples.size else 0.0
     if samples.dtype.kind == "i":
         peak /= -float(np.iinfo(samples.dtype).min)
+    if math.isnan(peak):
+        return math.inf
     return 20 * math.log10(peak) if peak else -math.inf
 
 
@@ -37,7 +41,8 @@ class LiveLine:
     """
 
     def __init__(self, missing):
-        self.shown = sys.stderr.isatty()
+        # None: there is no standard error at all.
+        self.shown = sys.stderr is not None and sys.stderr.isatty()
         self.missing = missing
         self.blocks = 0
         self.frames = 0
@@ -52,14 +57,22 @@ class LiveLine:
         self.next = time.monotonic() + INTERVAL
         minutes, seconds = divmod(self.frames / stream.samplerate, 60)
         level = peak_of(buf.samples)
-        sys.stderr.write(
-            f"\r{int(minutes):02}:{seconds:04.1f}  {self.blocks} blocks  {getattr(stream, self.missing)} frames "
-            f"{self.missing}  [{bar(level)}] {max(level, FLOOR):5.1f} dB\x1b[K"
+        self.draw(
+            f"{int(minutes):02}:{seconds:04.1f}  {self.blocks} blocks  {getattr(stream, self.missing)} frames "
+            f"{self.missing}  [{bar(level)}] {max(level, FLOOR):5.1f} dB"
         )
-        sys.stderr.flush()
+
+    def draw(self, text):
+        """Put a text in place of the line, as much of it as one line holds."""
+        try:
+            columns = os.get_terminal_size(sys.stderr.fileno()).columns or COLUMNS
+            sys.stderr.write(f"\r{text[: columns - 1]}\x1b[K")
+            sys.stderr.flush()
+        except OSError:
+            # The terminal is gone; the sound goes on.
+            self.shown = False
 
     def end(self):
         """Erase the line."""
         if self.shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+            self.draw("")

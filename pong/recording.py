@@ -1,16 +1,21 @@
 """Recording an input into a sound file, and playing a sound file: what the commands ``record`` and ``play`` do."""
 
+import errno
 import os
 import signal
+import stat
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pong.errors import ClosedError, PoolExhausted
 from pong.streams.files import SoundSink, open_source
 from pong.streams.settings import VirtualSettings
 from pong.streams.stream import InputStream, OutputStream
 
 __all__ = ["Playback", "Recording", "play", "record"]
+
+LOOK = 0.1  # seconds; no free buffer for so long: look whether a signal has come
 
 
 @dataclass(frozen=True)
@@ -62,30 +67,35 @@ class Playback:
 
 
 class Interruption:
-    """Which signal came, if any."""
+    """Which signal came, if any, and the stream that it stops."""
 
     signal = None
+    stream = None
+
+    def handle(self, number, _):
+        """Stop the stream at the first signal; at the second, abort it: what it has yet to play is dropped."""
+        first, self.signal = self.signal is None, self.signal or number
+        if self.stream is not None:
+            (self.stream.stop if first else self.stream.abort)(wait=False)
 
 
 @contextmanager
-def stopping(stop):
-    """Call ``stop`` when Ctrl-C or SIGTERM comes; a second one raises KeyboardInterrupt.
+def stopping():
+    """Let Ctrl-C, SIGTERM and SIGHUP stop a stream, which ends the loop over it; no exception comes from them.
 
-    The stream then ends by itself and the loop over it with it. An exception here, between receiving a block and
-    writing it, would leave a hole in the file.
+    An exception between receiving a block and writing it would leave a hole in the file, and one while the file is
+    opened or closed would leave it without its header.
     """
     came = Interruption()
-
-    def interrupt(number, _):
-        if came.signal is not None:
-            raise KeyboardInterrupt
-        came.signal = number
-        stop()
-
     if threading.current_thread() is not threading.main_thread():
         yield came
         return
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {}
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # What nohup has told to be ignored stays so.
+        if number is not None and (name != "SIGHUP" or signal.getsignal(number) != signal.SIG_IGN):
+            before[number] = signal.signal(number, came.handle)
     try:
         yield came
     finally:
@@ -101,14 +111,30 @@ def virtual(device, what):
             "input": "virtual:FILE, virtual:tone[:HZ], virtual:sweep[:FROM-TO] or virtual:silence",
             "output": "virtual:FILE or virtual:null",
         }
-        raise ValueError(f"{what} must be {choices[what]}, not {device!r}")
+        meant = f": did you mean virtual:{device}?" if os.path.exists(device) else ""
+        raise ValueError(f"{what} must be {choices[what]}, not {device!r}{meant}")
     return name
 
 
-def check_not_the_same(output, path):
-    """Raise if both name one file."""
-    if os.path.exists(output) and os.path.exists(path) and os.path.samefile(output, path):
+def check_output(output, path):
+    """Raise if both name one file, or if the output is a pipe: to open one may take for ever."""
+    if not os.path.exists(output):
+        return
+    if os.path.exists(path) and os.path.samefile(output, path):
         raise ValueError(f"{output}: the output is the input")
+    if stat.S_ISFIFO(os.stat(output).st_mode):
+        raise OSError(errno.ESPIPE, f"{output}: cannot be written: not a regular file")
+
+
+def check_subtype(output, subtype):
+    """Raise if the output's format cannot hold a sample format, and say what to do."""
+    import soundfile
+
+    name = os.path.splitext(output)[1][1:].upper()
+    if name in soundfile.available_formats() and not soundfile.check_format(name, subtype):
+        raise ValueError(
+            f"{output}: {name} cannot hold the input's sample format, {subtype}: choose another, such as --dtype int16"
+        )
 
 
 def record(
@@ -149,31 +175,37 @@ def record(
 
     Notes
     -----
-    Ctrl-C or SIGTERM ends the recording: what has been sent until then is written, and the file is closed and playable.
+    Ctrl-C, SIGTERM or SIGHUP ends the recording: what has been captured until then is written, and the file is closed
+    and playable.
     Thread: any. Blocks: until the input ends. Allocates: yes.
     """
     device = virtual(source, "input")
-    check_not_the_same(output, device)
+    check_output(output, device)
     settings = VirtualSettings(callback_size=callback_size, speed=speed, seconds=seconds)
     stream = InputStream(samplerate, blocksize, device, channels, dtype, extra_settings=settings, buffers=buffers)
     blocks = 0
     try:
-        sink = SoundSink(
-            output, samplerate=stream.samplerate, channels=stream.channels, dtype=stream.dtype.name,
-            subtype=stream.subtype if dtype is None else None,
-        )
-        try:
-            with stopping(lambda: stream.stop(wait=False)) as came:
-                stream.start()
-                for buf in stream:
-                    with buf:
-                        sink.write(buf.samples)
-                        blocks += 1
-                        if progress is not None:
-                            progress(buf, stream)
-        finally:
-            # A disk that is full is told of here at the latest.
-            sink.close()
+        subtype = stream.subtype if dtype is None else None
+        if subtype is not None:
+            check_subtype(output, subtype)
+        with stopping() as came:
+            sink = SoundSink(
+                output, samplerate=stream.samplerate, channels=stream.channels, dtype=stream.dtype.name,
+                subtype=subtype,
+            )
+            try:
+                came.stream = stream
+                if came.signal is None:
+                    stream.start()
+                    for buf in stream:
+                        with buf:
+                            sink.write(buf.samples)
+                            blocks += 1
+                            if progress is not None:
+                                progress(buf, stream)
+            finally:
+                # A disk that is full is told of here at the latest.
+                sink.close()
     finally:
         stream.close()
     return Recording(sink.frames, blocks, stream.lost, stream.samplerate, stream.channels, came.signal)
@@ -202,30 +234,44 @@ def play(path, target, *, blocksize=1024, callback_size=128, buffers=16, speed="
 
     Notes
     -----
-    Ctrl-C or SIGTERM ends it; what was sent to the device is played.
+    Ctrl-C, SIGTERM or SIGHUP ends it: what was sent to the device is still played; at a second signal it is dropped.
     Thread: any. Blocks: until all is played. Allocates: yes.
     """
     device = virtual(target, "output")
-    check_not_the_same(device, path)
+    check_output(device, path)
     source = open_source(path, seconds=seconds)
     frames = blocks = 0
     try:
         settings = VirtualSettings(callback_size=callback_size, speed=speed, subtype=source.subtype)
-        stream = OutputStream(
-            source.samplerate, blocksize, device, source.channels, source.dtype, extra_settings=settings,
-            buffers=buffers,
-        )
-        with stream, stopping(lambda: stream.stop(wait=False)) as came:
-            while came.signal is None:
-                with stream.acquire() as buf:
-                    buf.frames = source.read_into(buf.samples)
-                    if not buf.frames:
+        with stopping() as came:
+            stream = OutputStream(
+                source.samplerate, blocksize, device, source.channels, source.dtype, extra_settings=settings,
+                buffers=buffers,
+            )
+            with stream:
+                came.stream = stream
+                while came.signal is None:
+                    try:
+                        buf = stream.acquire(LOOK)
+                    except PoolExhausted:
+                        if stream.active:
+                            continue
                         break
-                    if progress is not None:
-                        progress(buf, stream)
-                    frames += buf.frames
-                    blocks += 1
-                    stream.send(buf)
+                    with buf:
+                        buf.frames = source.read_into(buf.samples)
+                        if not buf.frames:
+                            break
+                        if progress is not None:
+                            progress(buf, stream)
+                        sent = buf.frames
+                        try:
+                            stream.send(buf)
+                        except ClosedError:
+                            if came.signal is None:
+                                raise
+                            break
+                        frames += sent
+                        blocks += 1
     finally:
         source.close()
     return Playback(frames, blocks, stream.underflow, source.samplerate, source.channels, came.signal)

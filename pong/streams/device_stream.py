@@ -37,7 +37,8 @@ class DeviceStream:
             latency = LATENCIES[latency]
         self._cards = [card for card in (card_in, card_out) if card is not None]
         self._callback = callback
-        self._closed = self._started = self._told = False
+        self._started = self._told = False
+        self._closed = True  # until there is a device to close
         self.samplerate = self._cards[0].samplerate
         self.latency = LATENCIES["high"] if latency is None else latency
         self._input, self._output = card_in, card_out
@@ -71,6 +72,7 @@ class DeviceStream:
             latency=self.latency,
             **parts,
         )
+        self._closed = False
         open_streams.add(self)
 
     def _open_links(self, buffers, blocksize):
@@ -147,8 +149,13 @@ class DeviceStream:
         else:
             self._device.stop()
 
-    def abort(self):
+    def abort(self, wait=True):
         """Stop the device at once: what was sent to it and not yet played is dropped.
+
+        Parameters
+        ----------
+        wait : bool
+            False: only ask it to, as in a signal handler.
 
         Raises
         ------
@@ -159,7 +166,10 @@ class DeviceStream:
         -----
         Thread: any but the device's own. Blocks: until the device has ended. Allocates: no.
         """
-        self._end(self._device.abort)
+        if wait:
+            self._end(self._device.abort)
+        else:
+            self._device.abort()
 
     def _end(self, ask):
         """Ask the device to end, and wait until it and the sound card's own threads have."""

@@ -60,7 +60,7 @@ class DeviceStream:
         speed = settings.speed
         if speed == "auto":
             # What has an end waits; what has none would never.
-            speed = 0 if (card_out.has_end if card_in is None else card_in.frames is not None) else 1
+            speed = 0 if (card_out if card_in is None else card_in).has_end else 1
         self._stepped = speed is None
         self._device = VirtualDevice(
             self.samplerate,

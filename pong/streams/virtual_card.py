@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from pong._pool import BufferPool
-from pong.streams.files import Feeder, Writer, open_sink, open_source
+from pong.streams.files import Feeder, SoundSource, Writer, open_sink, open_source
 
 # Long enough a block that the feeder needs the GIL a few times a second only, in bytes and in frames.
 MOST_BYTES = 1 << 18
@@ -64,8 +64,8 @@ class CardInput:
         Sample format.
     subtype : str or None
         Sample format of a file, as soundfile names it.
-    frames : int or None
-        How many there are; None: no end.
+    has_end : bool
+        Whether it ends by itself, though a file may not tell when.
     source : ndarray or Receiver
         For a `VirtualDevice`.
     """
@@ -79,14 +79,15 @@ class CardInput:
             self.samplerate = samplerate or 48000
             if seconds is not None:
                 array = array[: math.ceil(seconds * self.samplerate)]
-            self.source, self.frames, self.subtype = array, len(array), None
+            self.source, self.has_end, self.subtype = array, True, None
             self.channels, self.dtype = array.shape[1], array.dtype
             return
         sound = open_source(
             "silence" if device is None else device, samplerate=samplerate, channels=channels, dtype=dtype,
             seconds=seconds,
         )
-        self.samplerate, self.channels, self.frames = sound.samplerate, sound.channels, sound.frames
+        self.samplerate, self.channels = sound.samplerate, sound.channels
+        self.has_end = sound.frames is not None or isinstance(sound, SoundSource)
         self.dtype, self.subtype = np.dtype(sound.dtype), sound.subtype
         pool = card_pool(self.channels, self.dtype)
         sender, self.source = pool.link()

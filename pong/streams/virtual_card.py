@@ -4,12 +4,11 @@ Arrays are used as they are; files and generated sound are read ahead by a feede
 threads of Python with a pool of their own.
 """
 
-import math
-
 import numpy as np
 
 from pong._pool import BufferPool
 from pong.streams.files import Feeder, SoundSource, Writer, open_sink, open_source
+from pong.streams.signals import as_channels, as_dtype, as_frames, as_rate
 
 # Long enough a block that the feeder needs the GIL a few times a second only, in bytes and in frames.
 MOST_BYTES = 1 << 18
@@ -76,9 +75,8 @@ class CardInput:
         if isinstance(device, np.ndarray):
             array = frames_of(device)
             check_array(array, channels, dtype)
-            self.samplerate = samplerate or 48000
-            if seconds is not None:
-                array = array[: math.ceil(seconds * self.samplerate)]
+            self.samplerate = 48000 if samplerate is None else as_rate(samplerate)
+            array = array[: as_frames(seconds, self.samplerate)]
             self.source, self.has_end, self.subtype = array, True, None
             self.channels, self.dtype = array.shape[1], array.dtype
             return
@@ -136,13 +134,14 @@ class CardOutput:
     def __init__(self, device, samplerate, channels, dtype, subtype):
         self.writer = self.sink = None
         self.started = False
-        self.samplerate = samplerate or 48000
+        self.samplerate = 48000 if samplerate is None else as_rate(samplerate)
         if isinstance(device, np.ndarray):
             array = frames_of(device)
             check_array(array, channels, dtype)
             self.sink, self.channels, self.dtype, self.has_end = array, array.shape[1], array.dtype, True
             return
-        self.channels, self.dtype = channels or 1, np.dtype(dtype or "float32")
+        self.channels = 1 if channels is None else as_channels(channels)
+        self.dtype = np.dtype("float32" if dtype is None else dtype)
         self.has_end = device is not None and str(device) != "null"
         if device is None:
             return

@@ -306,6 +306,9 @@ cdef inline bint turn(device* d) noexcept nogil:
         if not deliver(d, &d.capture, d.frames, number, d.clock == UNPACED, STOP):
             d.hears = False
         d.status = 0
+    if hearing and not d.hears:
+        # Before the output: the program may be about to play what was heard last.
+        end_input(d)
     if d.parts & CALLS:
         if d.output != NULL:
             memset(d.output, d.silence, number * d.output_bytes)

@@ -37,7 +37,9 @@ class DeviceStream:
             latency = LATENCIES[latency]
         self._cards = [card for card in (card_in, card_out) if card is not None]
         self._callback = callback
-        self._closed = self._started = self._told = False
+        # Until it is made as a whole there is nothing to close.
+        self._closed = True
+        self._started = self._stopped = self._told = False
         self.samplerate = self._cards[0].samplerate
         self.latency = LATENCIES["high"] if latency is None else latency
         self._input, self._output = card_in, card_out
@@ -45,6 +47,8 @@ class DeviceStream:
         callback_size = settings.callback_size
         parts = {}
         if callback is not None:
+            if not callable(callback):
+                raise TypeError(f"callback must be callable, not {callback!r}")
             callback_size = callback_size if blocksize is None else blocksize
             parts["callback"] = self._call
             if card_out is not None:
@@ -56,6 +60,7 @@ class DeviceStream:
                 parts["prefill"] = blocksize if prefill is None else prefill
             elif prefill is not None:
                 parts["prefill"] = prefill
+        self._device_ends = [parts.get("capture"), parts.get("playback")]
         self.blocksize = blocksize
         speed = settings.speed
         if speed == "auto":
@@ -71,6 +76,9 @@ class DeviceStream:
             latency=self.latency,
             **parts,
         )
+        if card_out is not None:
+            card_out.open()
+        self._closed = False
         open_streams.add(self)
 
     def _open_links(self, buffers, blocksize):
@@ -114,7 +122,7 @@ class DeviceStream:
         """
         if self._closed:
             raise ClosedError("the stream is closed")
-        if not self.stopped:
+        if self._started:
             raise StreamError("a stream can be started once: open another")
         self._started = True
         self._device.start()
@@ -140,6 +148,7 @@ class DeviceStream:
         -----
         Thread: any. Blocks: until all is played; Ctrl-C ends the wait. Allocates: no.
         """
+        self._stopped = True
         if self._sender is not None:
             self._sender.close()
         if wait:
@@ -159,6 +168,7 @@ class DeviceStream:
         -----
         Thread: any but the device's own. Blocks: until the device has ended. Allocates: no.
         """
+        self._stopped = True
         self._end(self._device.abort)
 
     def _end(self, ask):
@@ -235,12 +245,13 @@ class DeviceStream:
         if self._closed:
             return
         self._device.close()
-        self._closed = True
+        self._closed = self._stopped = True
         open_streams.discard(self)
         for card in self._cards:
             card.start()
             card.join()
-        for end in (self._receiver, self._sender):
+        # A device that was never started has not closed its own ends.
+        for end in (self._receiver, self._sender, *self._device_ends):
             if end is not None:
                 end.close()
 
@@ -265,8 +276,8 @@ class DeviceStream:
 
     @property
     def stopped(self):
-        """Whether the stream has not been started."""
-        return not self._started
+        """Whether the stream has not been started, or was stopped, aborted or closed; not if it ended by itself."""
+        return not self._started or self._stopped
 
     @property
     def closed(self):

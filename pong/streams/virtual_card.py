@@ -4,6 +4,8 @@ Arrays are used as they are; files and generated sound are read ahead by a feede
 threads of Python with a pool of their own.
 """
 
+from functools import partial
+
 import numpy as np
 
 from pong._pool import BufferPool
@@ -132,7 +134,7 @@ class CardOutput:
     """
 
     def __init__(self, device, samplerate, channels, dtype, subtype):
-        self.writer = self.sink = None
+        self.writer = self.sink = self._receiver = None
         self.started = False
         self.samplerate = 48000 if samplerate is None else as_rate(samplerate)
         if isinstance(device, np.ndarray):
@@ -145,12 +147,15 @@ class CardOutput:
         self.has_end = device is not None and str(device) != "null"
         if device is None:
             return
-        file = open_sink(
-            device, samplerate=self.samplerate, channels=self.channels, dtype=self.dtype.name, subtype=subtype
-        )
-        pool = card_pool(self.channels, self.dtype)
-        self.sink, receiver = pool.link()
-        self.writer = Writer(file, receiver)
+        options = {"samplerate": self.samplerate, "channels": self.channels, "dtype": as_dtype(self.dtype)}
+        self._open_file = partial(open_sink, device, subtype=subtype, **options)
+        self.sink, self._receiver = card_pool(self.channels, self.dtype).link()
+
+    def open(self):
+        """Open the file, which is overwritten: so everything else was checked before."""
+        if self._receiver is not None:
+            self.writer = Writer(self._open_file(), self._receiver)
+            self._receiver = None
 
     def start(self):
         """Begin to write behind; twice changes nothing."""

@@ -119,7 +119,8 @@ def test_the_checksum_can_fail(tmp_path, outcome):
     code = TEN_MINUTES.replace("FRAMES = 600 * 48000", "FRAMES = 28000 * 3")
     code = code.replace("assert len(readings) == 28", "sys.exit()")
     if outcome == "changed":
-        code = code.replace("        stream.send(buf)", "        buf.samples[3] ^= number == 40\n        stream.send(buf)")
+        send = "        stream.send(buf)"
+        code = code.replace(send, f"        buf.samples[3] ^= number == 40\n{send}")
         with pytest.raises(AssertionError, match=r"source\.checksum == sink\.checksum"):
             run(tmp_path, code)
     else:
@@ -265,7 +266,7 @@ def test_an_end_from_another_thread_wakes_the_program(end):
     stream.start()
     held = [stream.recv()]
     threading.Thread(target=getattr(stream, end)).start()
-    with pytest.raises(pong.ClosedError):
+    with pytest.raises(pong.ClosedError):  # noqa: PT012
         while True:
             held.append(stream.recv())
     for buf in held:

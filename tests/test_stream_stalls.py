@@ -147,7 +147,7 @@ def test_every_drop_is_where_it_must_be(actions, sizes, blocksize, buffers, fram
                     free += 1
             assert stream.position == position
         if going:
-            with pytest.raises(pong.Empty):
+            with pytest.raises(pong.Empty):  # noqa: PT012
                 for _ in range(len(queue) + 1):
                     stream.recv_nowait().release()
     assert stream.pool.free == buffers

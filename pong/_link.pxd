@@ -26,6 +26,7 @@ cdef class Link:
     cdef int begin_receiving(self) except -1
     cdef void end_native(self, uint32_t side)
     cdef void tidy(self) noexcept
+    cdef int refuse_receiver(self) except -1
     cdef int check_message(self) except -1
     cdef int forget(self, dict messages) except -1
     cdef void drain(self) noexcept

@@ -65,6 +65,10 @@ cdef class Link:
             raise RuntimeError("a native stream sends on this link: Python cannot")
         raise ClosedError("the pool is closed")
 
+    cdef int refuse_receiver(self) except -1:
+        """Say why Python may not receive."""
+        raise RuntimeError("a native stream receives from this link: Python cannot")
+
     cdef int check_message(self) except -1:
         """Raise unless the receiver can take a message: any Python object."""
         if self.receives_natively:
@@ -476,7 +480,7 @@ cdef class Receiver:
         if self.link is None or self.link.ended & PONG_RECEIVER_CLOSED:
             raise ClosedError("the receiver is closed")
         if self.link.receives_natively:
-            raise RuntimeError("a native stream receives from this link: Python cannot")
+            self.link.refuse_receiver()
         return self.link
 
     def recv(self, timeout=None):
@@ -542,6 +546,8 @@ cdef class Receiver:
             over = link.is_over()
             if link.take(buf):
                 return 0
+            if link.receives_natively:
+                link.refuse_receiver()
             if over:
                 raise ClosedError("the link is closed and everything has been received")
             if deadline == NOW:

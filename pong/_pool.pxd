@@ -6,6 +6,9 @@ from pong._views cimport Views
 from pong.kernel.layout cimport pong_arena
 
 
+cdef object sample_dtype(object dtype)
+
+
 cdef class BufferPool:
     cdef Arena arena
     cdef Views views

@@ -241,7 +241,7 @@ def test_a_late_callback_loses_frames_and_is_told():
 
 def test_a_callback_cannot_close_its_device():
     def callback(*_):
-        with pytest.raises(RuntimeError, match="its own callback"):
+        with pytest.raises(RuntimeError, match="cannot close its own device"):
             device.close()
         device.stop()
 

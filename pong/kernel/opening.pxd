@@ -3,8 +3,8 @@ from libc.stdint cimport int32_t, uint32_t
 from libc.string cimport memset
 
 from pong.kernel.atomic cimport fetch_or_seq_cst_u32, load_seq_cst_u32, store_relaxed_u64, store_seq_cst_u32
-from pong.kernel.layout cimport PONG_IDLE, pong_arena, pong_histogram, pong_link
-from pong.kernel.wait cimport notify_link_rt
+from pong.kernel.layout cimport PONG_IDLE, PONG_RECEIVER_CLOSED, pong_arena, pong_histogram, pong_link
+from pong.kernel.wait cimport notify_link_rt, notify_pool_rt
 
 
 cdef inline int32_t link_find_idle(pong_arena* a) noexcept nogil:
@@ -34,6 +34,9 @@ cdef inline void link_close(pong_arena* a, uint32_t link, uint32_t side) noexcep
     # C2: pairs with C1, C3. Set before the receiver drains: a later send sees it, an earlier one is drained.
     fetch_or_seq_cst_u32(&a.links[link].control.closed, side)
     notify_link_rt(a, &a.links[link])
+    if side == PONG_RECEIVER_CLOSED:
+        # A native sender may be waiting for a slot that it would send here.
+        notify_pool_rt(a)
 
 
 cdef inline void link_end(pong_arena* a, uint32_t link) noexcept nogil:

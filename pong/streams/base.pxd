@@ -9,7 +9,7 @@ from libc.string cimport memcpy, memset
 from pong.kernel.arena cimport slot_samples_rt
 from pong.kernel.layout cimport pong_arena, pong_slot
 from pong.kernel.meter cimport add_rt, count_rt
-from pong.kernel.transfer cimport SENT, acquire_rt, recv_rt, release_rt, send_rt
+from pong.kernel.transfer cimport SENT, acquire_rt, link_open_rt, recv_rt, release_rt, send_rt
 
 ctypedef struct capture_state:
     pong_arena* a
@@ -78,7 +78,7 @@ cdef inline bint capture_rt(
         if not capture_ready_rt(c):
             capture_lose_rt(c, number - done)
             add_rt(&c.position, number - done)
-            return True
+            return link_open_rt(c.a, &c.a.links[c.link])
         s = &c.a.slots[c.slot]
         if c.filled == 0:
             s.position = c.position

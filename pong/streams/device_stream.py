@@ -1,7 +1,11 @@
 """What streams of every direction share: the device, its pools and links, and its life."""
 
 import atexit
+import sys
+import time
 import weakref
+
+import numpy as np
 
 from pong._pool import BufferPool
 from pong.errors import ClosedError, StreamError
@@ -18,13 +22,28 @@ open_streams: weakref.WeakSet = weakref.WeakSet()
 def close_all():
     """Close every stream that is still open: what it has written is finished."""
     for each in list(open_streams):
-        each.close()
+        try:
+            each.close()
+        except Exception:
+            # The others are still to be closed.
+            sys.excepthook(*sys.exc_info())
 
 
 def check_choice(name, value, allowed):
     """Raise unless a value is one of those that are allowed."""
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
+
+
+def check_duplex(pool, callback_size, prefill):
+    """Raise if a callback hears more than the pool holds: it would wait for the program, and the program for it."""
+    most = int(np.max(callback_size))
+    needed = -(-(most + prefill) // pool.blocksize) + 1
+    if len(pool) < needed:
+        raise ValueError(
+            f"buffers must be at least {needed}, not {len(pool)}, for callbacks of {most} frames that are sent on in "
+            f"blocks of {pool.blocksize} and played after {prefill} frames of silence"
+        )
 
 
 class DeviceStream:
@@ -53,6 +72,8 @@ class DeviceStream:
             parts["callback"] = self._call
             if card_out is not None:
                 parts["output_format"] = (card_out.channels, card_out.dtype)
+            if prefill is not None:
+                parts["prefill"] = prefill
         else:
             blocksize = 1024 if blocksize is None else blocksize
             parts.update(self._open_links(buffers, blocksize))
@@ -76,6 +97,8 @@ class DeviceStream:
             latency=self.latency,
             **parts,
         )
+        if speed == 0 and callback is None and card_in is not None and self.output_pool is self.pool:
+            check_duplex(self.pool, callback_size, parts["prefill"])
         if card_out is not None:
             card_out.open()
         self._closed = False
@@ -124,8 +147,8 @@ class DeviceStream:
             raise ClosedError("the stream is closed")
         if self._started:
             raise StreamError("a stream can be started once: open another")
-        self._started = True
         self._device.start()
+        self._started = True
         for card in self._cards:
             card.start()
 
@@ -146,7 +169,8 @@ class DeviceStream:
 
         Notes
         -----
-        Thread: any. Blocks: until all is played; Ctrl-C ends the wait. Allocates: no.
+        Thread: any; the device's own only without waiting. Blocks: until all is played; Ctrl-C ends the wait.
+        Allocates: no.
         """
         self._stopped = True
         if self._sender is not None:
@@ -212,10 +236,15 @@ class DeviceStream:
         -----
         Thread: any. Blocks: up to ``timeout``. Allocates: no.
         """
-        ended = self._started and self._device.wait(timeout)
-        if ended:
-            self._end(self._device.stop)
-        return ended
+        began = time.monotonic()
+        if not self._started or not self._device.wait(timeout):
+            return False
+        for card in self._cards:
+            # What is left of the time, for the last of the writing.
+            if not card.join(None if timeout is None else max(0, timeout - (time.monotonic() - began))):
+                return False
+        self._raise_failure()
+        return True
 
     def step(self, callbacks=1):
         """Do callbacks of a device whose speed is None; see `VirtualSettings`.
@@ -237,7 +266,7 @@ class DeviceStream:
 
         Notes
         -----
-        Thread: one at a time. Blocks: no. Allocates: no.
+        Thread: one at a time, not the device's own. Blocks: only for a sound file. Allocates: no.
         """
         return self._device.step(callbacks)
 

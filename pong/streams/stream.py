@@ -1,5 +1,7 @@
 """`InputStream`, `OutputStream` and `Stream`, with the names of sounddevice's arguments."""
 
+import os
+
 from pong.errors import ClosedError
 from pong.streams.device_stream import DeviceStream
 from pong.streams.settings import VirtualSettings
@@ -304,6 +306,7 @@ class Stream(_Receiving, _Sending, DeviceStream):
     ):
         settings = settings_of(extra_settings)
         heard, played = pair("device", device, True)
+        check_not_one_file(heard, played)
         channels, dtype = pair("channels", channels, False), pair("dtype", dtype, False)
         card_in = CardInput(heard, samplerate, channels[0], dtype[0], settings.seconds)
         # The output is what the input is, unless it says otherwise itself.
@@ -319,6 +322,13 @@ class Stream(_Receiving, _Sending, DeviceStream):
             card_in, card_out, blocksize=blocksize, latency=latency, settings=settings, callback=callback,
             backend=backend, buffers=buffers, prefill=prefill,
         )
+
+
+def check_not_one_file(heard, played):
+    """Raise if both are one sound file, which would be overwritten before it is heard."""
+    files = [path for path in (heard, played) if isinstance(path, (str, os.PathLike)) and os.path.isfile(path)]
+    if len(files) == 2 and os.path.samefile(*files):
+        raise ValueError(f"{os.fspath(played)}: the output is the input")
 
 
 def pair(name, value, needed):

@@ -32,3 +32,4 @@ cdef class VirtualDevice:
     cdef void ask(self, uint32_t what)
     cdef bint call(self, uint32_t frames)
     cdef bint wiped(self)
+    cdef int refuse_in_callback(self, str what) except -1

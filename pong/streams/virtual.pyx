@@ -5,17 +5,22 @@ It calls the same capture and playback functions as a real device's callback.
 import atexit
 import math
 import os
+import sys
 import threading
 import weakref
+from collections.abc import Sequence
 
 import numpy as np
 
 cimport cython
 cimport numpy as cnp
+from cpython.ref cimport Py_INCREF
+from libc.math cimport isfinite
 from libc.stdint cimport uint32_t, uint64_t
 
 from pong._arena cimport NOW, as_count, deadline_of, sleep_until
 from pong._link cimport Link, Receiver, Sender
+from pong._pool cimport sample_dtype
 from pong._views cimport Views
 from pong.errors import ClosedError
 from pong.kernel.arena cimport arena_wiped
@@ -50,7 +55,11 @@ running_devices = weakref.WeakSet()
 def close_all():
     """End every device whose thread still runs."""
     for each in list(running_devices):
-        each.close()
+        try:
+            each.close()
+        except Exception:
+            # The others are still to be closed.
+            sys.excepthook(*sys.exc_info())
 
 
 cdef void run(void* argument) noexcept nogil:
@@ -61,14 +70,29 @@ cdef void run(void* argument) noexcept nogil:
     finish(d)
 
 
+cdef void run_with_calls(void* argument) noexcept with gil:
+    """The native thread of a device that calls Python: known to the interpreter from its beginning to its end.
+
+    Made anew for each callback, without the GIL, a thread state may be half in the interpreter's list when another
+    thread forks (CPython 3.11), and the child hangs.
+    """
+    with nogil:
+        run(argument)
+
+
 cdef bint call_back(void* argument, uint32_t frames) noexcept with gil:
     """Let Python do a callback; False: it was the last."""
     cdef VirtualDevice self = <VirtualDevice>argument
     cdef bint going = self.call(frames)
     if Py_REFCNT(self) == 1:
         # Everybody else has dropped the device, and this thread cannot wait for its own end.
+        going = False
         self.ask(ABORT)
-        threading.Thread(target=self.close, daemon=True).start()
+        try:
+            threading.Thread(target=self.close, daemon=True).start()
+        except BaseException:
+            # Better never freed than freed under its own thread.
+            Py_INCREF(self)
     return going
 
 
@@ -76,7 +100,12 @@ cdef object as_number(object value, str name, str range, double least, bint leas
     """Return a finite number from ``least`` up, or raise an error that says the range."""
     if isinstance(value, (bool, str, bytes)) or not isinstance(value, (int, float, np.number)):
         raise TypeError(f"{name} must be a number, not {value!r}")
-    if not math.isfinite(value) or value < least or (value == least and not least_too):
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:
+        # An int that no float can hold.
+        finite = False
+    if not finite or value < least or (value == least and not least_too):
         raise ValueError(f"{name} must be {range} and finite, not {value!r}")
     return value
 
@@ -150,7 +179,7 @@ cdef class VirtualDevice:
     latency : float
         Seconds that a callback may be late before the device, whose memory holds no more, loses frames.
     prefill : int
-        Frames of silence to play before those of the program.
+        Frames of silence to play before those of the program, with ``playback``.
 
     Raises
     ------
@@ -161,7 +190,8 @@ cdef class VirtualDevice:
 
     Notes
     -----
-    While a feeder or a writer is behind, the device's clock stands still.
+    While a feeder or a writer is behind, the device's clock stands still. The device's thread blocks all signals, and
+    so does a program that a callback starts.
     Thread: any. Blocks: no. Allocates: a native thread at `start`.
     """
 
@@ -169,7 +199,7 @@ cdef class VirtualDevice:
         self, samplerate, *, Sender capture=None, Receiver playback=None, source=None, sink=None, callback=None,
         output_format=None, callback_size=128, speed=0, latency=0.1, prefill=0,
     ):
-        if self.closing is not None:
+        if self.ends is not None:
             raise RuntimeError("a virtual device is made once")
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be callable, not {callback!r}")
@@ -201,6 +231,8 @@ cdef class VirtualDevice:
     cdef object set_clock(self, object samplerate, object callback_size, object speed, object latency, object prefill):
         """Take in the parameters of time."""
         self.d.seconds_per_frame = 1.0 / as_number(samplerate, "samplerate", "more than 0", 0, False)
+        if not isfinite(self.d.seconds_per_frame):
+            raise ValueError(f"samplerate must be great enough for a frame to end, not {samplerate!r}")
         if speed is None:
             self.d.clock = STEPPED
         else:
@@ -208,7 +240,9 @@ cdef class VirtualDevice:
             self.d.clock = PACED if self.d.speed else UNPACED
         self.d.latency = <uint64_t>(min(as_number(latency, "latency", "0 or more", 0, True), 1e6) * 1e9)
         self.d.prefill = as_count(prefill, "prefill", 0, 1 << 40)
-        if not isinstance(callback_size, (list, tuple, np.ndarray)):
+        if self.d.prefill and not self.d.parts & PLAYS:
+            raise ValueError("prefill needs playback: a callback makes its own silence")
+        if not isinstance(callback_size, (Sequence, np.ndarray)) or isinstance(callback_size, (str, bytes)):
             callback_size = [callback_size]
         if not len(callback_size):
             raise ValueError("callback_size must name one size at least")
@@ -265,10 +299,12 @@ cdef class VirtualDevice:
         else:
             found = None
         if self.playback_link is not None:
+            if output_format is not None:
+                raise ValueError("output_format goes with a callback: with playback the pool says it")
             channels, dtype = format_of(self.playback_link)
         elif output_format is not None or found is not None:
             channels, dtype = found if output_format is None else output_format
-            channels, dtype = as_count(channels, "channels", 1, 1024), np.dtype(dtype)
+            channels, dtype = as_count(channels, "channels", 1, 1024), sample_dtype(dtype)
             if not self.d.parts & CALLS:
                 raise ValueError("an output needs playback, or a callback")
         else:
@@ -303,6 +339,10 @@ cdef class VirtualDevice:
             unbind(done)
             raise
         self.bound = done
+        for link, _ in done:
+            # Whoever waits in Python for what is now the device's is told.
+            notify_pool_rt(link.a)
+            notify_link_rt(link.a, link.place)
         return 0
 
     def start(self):
@@ -327,7 +367,7 @@ cdef class VirtualDevice:
         self.bind()
         self.d.began = pong_now()
         if self.d.clock != STEPPED:
-            self.start_arguments.run = run
+            self.start_arguments.run = run_with_calls if self.d.parts & CALLS else run
             self.start_arguments.argument = &self.d
             error = pong_thread_start(&self.thread, &self.start_arguments)
         if error:
@@ -358,9 +398,13 @@ cdef class VirtualDevice:
 
         Notes
         -----
-        Thread: one at a time. Blocks: only for a feeder or a writer. Allocates: no.
+        Thread: one at a time, not the device's own. Blocks: only for a feeder or a writer, Ctrl-C waits too.
+        Allocates: no.
         """
         cdef uint64_t number = as_count(callbacks, "callbacks", 1, <uint64_t>-1)
+        self.refuse_in_callback("step")
+        if self.wiped():
+            raise RuntimeError("a forked child has no part in its parent's device")
         if self.d.clock != STEPPED or not self.running:
             raise RuntimeError("only a started device with speed=None is moved by steps")
         with self.closing, nogil:
@@ -418,18 +462,19 @@ cdef class VirtualDevice:
         Raises
         ------
         RuntimeError
-            It was never started.
+            It was never started, or this is its own callback.
         TypeError, ValueError
             Not a timeout.
 
         Notes
         -----
-        Thread: any. Blocks: up to ``timeout``; Ctrl-C ends the wait. Allocates: no.
+        Thread: any but the device's. Blocks: up to ``timeout``; Ctrl-C ends the wait. Allocates: no.
         """
         cdef uint64_t deadline = deadline_of(timeout)
         if not self.started:
             raise RuntimeError("the virtual device was not started")
-        while self.running and not is_over(&self.d) and not self.wiped():
+        self.refuse_in_callback("wait for")
+        while not is_over(&self.d) and not self.wiped():
             if deadline == NOW or not sleep_until(&self.d.over, 0, deadline):
                 return is_over(&self.d)
         return True
@@ -437,7 +482,8 @@ cdef class VirtualDevice:
     def close(self):
         """End the device at once and wait until its thread has ended; closing twice changes nothing.
 
-        What has been captured can still be received; then the receiver gets `ClosedError`.
+        What has been captured can still be received; then the receiver gets `ClosedError`. A device that was never
+        started leaves the ends that it was given open.
 
         Raises
         ------
@@ -450,24 +496,35 @@ cdef class VirtualDevice:
         """
         if self.closing is None:
             return
-        if self.calling == threading.get_ident():
-            raise RuntimeError("a device cannot be closed in its own callback: call stop(), or raise an exception")
+        self.refuse_in_callback("close")
+        if self.wiped():
+            # In a forked child there is no such thread, and whoever held the lock is not there to give it back.
+            return
         self.ask(ABORT)
         with self.closing:
             self.started = True
             if self.running:
+                with nogil:
+                    if self.d.clock != STEPPED:
+                        pong_thread_join(self.thread)
+                    elif not is_over(&self.d):
+                        finish(&self.d)
+                # From the join to here no Python code runs, so that no exception of a signal handler comes between.
                 self.running = False
-                running_devices.discard(self)
-                if not self.wiped():
-                    # In a forked child there is no such thread.
-                    with nogil:
-                        if self.d.clock != STEPPED:
-                            pong_thread_join(self.thread)
-                        elif not is_over(&self.d):
-                            finish(&self.d)
-                    unbind(self.bound)
+                unbind(self.bound)
                 for end in self.ends:
                     end.close()
+            # V5: pairs with V4. A device that was never started is over too.
+            store_seq_cst_u32(&self.d.over, 1)
+        running_devices.discard(self)
+
+    cdef int refuse_in_callback(self, str what) except -1:
+        """Raise if this is the device's own thread, in its callback: it cannot wait for itself."""
+        if self.calling is not None and self.calling == threading.get_ident():
+            raise RuntimeError(
+                f"a callback cannot {what} its own device: call stop() without waiting, or raise an exception"
+            )
+        return 0
 
     cdef bint call(self, uint32_t frames):
         """Call the callback; False: it raised."""
@@ -495,7 +552,7 @@ cdef class VirtualDevice:
     @property
     def active(self):
         """Whether it is started and has not ended."""
-        return self.running and not is_over(&self.d)
+        return self.running and not is_over(&self.d) and not self.wiped()
 
     @property
     def error(self):

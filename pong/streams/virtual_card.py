@@ -4,6 +4,7 @@ Arrays are used as they are; files and generated sound are read ahead by a feede
 threads of Python with a pool of their own.
 """
 
+import threading
 from functools import partial
 
 import numpy as np
@@ -41,6 +42,14 @@ def check_array(array, channels, dtype):
         raise ValueError(f"an array as device must have shape (frames, channels), not {array.shape}")
     differs("channels", channels, array.shape[1])
     differs("dtype", None if dtype is None else np.dtype(dtype), array.dtype)
+
+
+def has_ended(thread, timeout):
+    """Wait for a thread; tell whether it has ended. The collector may close a stream in the stream's own thread."""
+    if thread is None or thread is threading.current_thread():
+        return True
+    thread.join(timeout)
+    return not thread.is_alive()
 
 
 class CardInput:
@@ -99,11 +108,11 @@ class CardInput:
             self.started = True
             self.feeder.start()
 
-    def join(self):
-        """Wait for the end of reading; the device has ended."""
+    def join(self, timeout=None):
+        """Wait for the end of reading, the device having ended; tell whether it has come."""
         if self.feeder is not None:
             self.source.close()
-            self.feeder.join()
+        return has_ended(self.feeder, timeout)
 
     @property
     def error(self):
@@ -163,11 +172,11 @@ class CardOutput:
             self.started = True
             self.writer.start()
 
-    def join(self):
-        """Wait until everything is written; the device has ended."""
+    def join(self, timeout=None):
+        """Wait until everything is written, the device having ended; tell whether it is."""
         if self.writer is not None:
             self.sink.close()
-            self.writer.join()
+        return has_ended(self.writer, timeout)
 
     @property
     def error(self):

@@ -42,6 +42,14 @@ cdef enum:
 cdef enum:
     SLICE = 50000000
 
+cdef extern from *:
+    """
+    #define PONG_NEVER (UINT64_C(1) << 61) /* nanoseconds: 73 years */
+    #define PONG_MOST_LATE (UINT64_C(1) << 61) /* frames */
+    """
+    const uint64_t NEVER "PONG_NEVER"
+    const uint64_t MOST_LATE "PONG_MOST_LATE"
+
 ctypedef struct device:
     uint32_t parts
     uint32_t clock
@@ -92,13 +100,14 @@ cdef inline uint32_t asked(device* d) noexcept nogil:
 
 cdef inline bint is_over(device* d) noexcept nogil:
     """Tell whether the device's thread has ended."""
-    # V4: pairs with V3. All that the thread has done is seen.
+    # V4: pairs with V3, V5. All that the thread has done is seen.
     return load_seq_cst_u32(&d.over) != 0
 
 
 cdef inline uint64_t due(device* d, uint64_t position) noexcept nogil:
     """Return when a frame is due, by the monotonic clock."""
-    return load_relaxed_u64(&d.began) + <uint64_t>(position * d.seconds_per_frame / d.speed * 1e9)
+    # What is more would not fit into 64 bits.
+    return load_relaxed_u64(&d.began) + <uint64_t>min(position * d.seconds_per_frame / d.speed * 1e9, <double>NEVER)
 
 
 cdef inline bint pool_closed(pong_arena* a) noexcept nogil:
@@ -106,18 +115,50 @@ cdef inline bint pool_closed(pong_arena* a) noexcept nogil:
     return load_seq_cst_u32(&a.control.closed) != 0
 
 
+cdef inline void end_input(device* d) noexcept nogil:
+    """Send the last, short block and close the link."""
+    d.hears = False
+    if d.parts & CAPTURES:
+        capture_end_rt(&d.capture)
+        link_close(d.capture.a, d.capture.link, PONG_SENDER_CLOSED)
+
+
+cdef inline void end_output(device* d) noexcept nogil:
+    """Play no more: senders are told, and what was sent goes home."""
+    d.sounds = False
+    if d.parts & PLAYS:
+        link_close(d.playback.a, d.playback.link, PONG_RECEIVER_CLOSED)
+        playback_end_rt(&d.playback)
+
+
+cdef inline void obey(device* d) noexcept nogil:
+    """While the device waits for its output: end an input that was to stop, which the program may be waiting for."""
+    if d.hears and asked(d):
+        end_input(d)
+
+
+cdef inline bint nobody_takes(device* d, capture_state* c, uint32_t patience) noexcept nogil:
+    """Tell whether to fill no more blocks."""
+    return asked(d) >= patience or link_closed(c.a, c.link) or pool_closed(c.a)
+
+
+cdef inline bint nothing_comes(playback_state* p) noexcept nogil:
+    """Tell whether there will be no more to play than was sent before; to be asked before looking for that."""
+    return link_closed(p.a, p.link) or pool_closed(p.a)
+
+
 cdef inline bint await_room(device* d, capture_state* c, uint32_t patience) noexcept nogil:
     """Wait until there is a block to fill; False: nobody takes it, or the device was asked to end."""
     cdef uint32_t seen
-    while True:
-        if asked(d) >= patience or link_closed(c.a, c.link) or pool_closed(c.a):
-            return False
+    while not nobody_takes(d, c, patience):
         if capture_ready_rt(c):
             return True
         seen = prepare_wait(&c.a.control.event)
-        if asked(d) < patience and not pool_closed(c.a) and not capture_ready_rt(c):
+        if not nobody_takes(d, c, patience) and not capture_ready_rt(c):
             d.slept = True
             pong_wait(&c.a.control.event, seen, pong_now() + SLICE, c.a.header.shared)
+        obey(d)
+    return False
 
 
 cdef inline bint await_sound(device* d, playback_state* p, uint32_t patience) noexcept nogil:
@@ -130,13 +171,14 @@ cdef inline bint await_sound(device* d, playback_state* p, uint32_t patience) no
             return True
         seen = prepare_wait(event)
         # The end is looked at before the ring: what was sent before it is not missed.
-        last = asked(d) >= patience or link_closed(p.a, p.link) & PONG_SENDER_CLOSED or pool_closed(p.a)
+        last = asked(d) >= patience or nothing_comes(p)
         if playback_ready_rt(p):
             return True
         if last:
             return False
         d.slept = True
         pong_wait(event, seen, pong_now() + SLICE, p.a.header.shared)
+        obey(d)
     return False
 
 
@@ -182,7 +224,9 @@ cdef inline uint64_t frames_late(device* d, uint32_t number) noexcept nogil:
     if d.clock != PACED:
         return 0
     deadline = due(d, d.position + number) + d.latency
-    return <uint64_t>((d.now - deadline) * 1e-9 * d.speed / d.seconds_per_frame) if d.now > deadline else 0
+    if d.now <= deadline:
+        return 0
+    return <uint64_t>min((d.now - deadline) * 1e-9 * d.speed / d.seconds_per_frame, <double>MOST_LATE)
 
 
 cdef inline bint deliver(device* d, capture_state* c, const unsigned char* frames, uint32_t number, bint wait,
@@ -218,12 +262,12 @@ cdef inline uint32_t sound(device* d, uint32_t number) noexcept nogil:
         last = True
     else:
         # The end is looked at before the ring, as in await_sound.
-        last = link_closed(d.playback.a, d.playback.link) & PONG_SENDER_CLOSED or pool_closed(d.playback.a)
+        last = nothing_comes(&d.playback)
         done += playback_rt(&d.playback, d.output + done * d.output_bytes, number - done)
     if done == number:
         return done
     if last:
-        d.sounds = False
+        end_output(d)
         return done
     playback_miss_rt(&d.playback, d.output + done * d.output_bytes, number - done)
     d.status |= OUTPUT_UNDERFLOW
@@ -249,7 +293,13 @@ cdef inline void lose(device* d, uint64_t number) noexcept nogil:
     cdef uint64_t lost = 0, unheard = 0
     cdef uint32_t part, got
     cdef bint going = True
-    while going and lost < number:
+    if not d.hears and d.sink == NULL and not d.parts & WRITES:
+        # Silence that goes nowhere needs not be played.
+        if d.parts & PLAYS:
+            add_rt(&d.playback.underflow, number)
+        d.status |= OUTPUT_UNDERFLOW
+        lost = number
+    while going and lost < number and not asked(d):
         part = <uint32_t>min(number - lost, d.most)
         if d.hears:
             # What was not there cannot be lost.
@@ -263,20 +313,12 @@ cdef inline void lose(device* d, uint64_t number) noexcept nogil:
             if d.parts & PLAYS:
                 playback_miss_rt(&d.playback, d.output, part)
             d.status |= OUTPUT_UNDERFLOW
-            emit(d, part)
+            going = emit(d, part) and going
         lost += part
     if d.parts & CAPTURES:
         capture_skip_rt(&d.capture, unheard)
     add_rt(&d.lost, lost)
     add_rt(&d.position, lost)
-
-
-cdef inline void end_input(device* d) noexcept nogil:
-    """Send the last, short block and close the link."""
-    d.hears = False
-    if d.parts & CAPTURES:
-        capture_end_rt(&d.capture)
-        link_close(d.capture.a, d.capture.link, PONG_SENDER_CLOSED)
 
 
 cdef inline bint turn(device* d) noexcept nogil:
@@ -319,7 +361,7 @@ cdef inline bint turn(device* d) noexcept nogil:
         got = sound(d, number)
         number = number if heard else got
         if not emit(d, got):
-            d.sounds = False
+            end_output(d)
     add_rt(&d.position, number)
     # After the last frame there is nothing to lose.
     if late and (d.hears or d.sounds or d.generates):
@@ -332,9 +374,7 @@ cdef inline bint turn(device* d) noexcept nogil:
 cdef inline void finish(device* d) noexcept nogil:
     """Close what the program still waits for, and give every block back."""
     end_input(d)
-    if d.parts & PLAYS:
-        link_close(d.playback.a, d.playback.link, PONG_RECEIVER_CLOSED)
-        playback_end_rt(&d.playback)
+    end_output(d)
     if d.parts & FED:
         link_close(d.feed.a, d.feed.link, PONG_RECEIVER_CLOSED)
         playback_end_rt(&d.feed)

@@ -56,14 +56,17 @@ extensions = [
     for source in sources
 ]
 jobs = os.cpu_count() or 1
-
-setup(
-    ext_modules=cythonize(
+# pip asks twice for metadata before it builds, and an sdist holds no generated code: only a build needs C.
+if not {"egg_info", "dist_info", "sdist"} & set(sys.argv[1:]):
+    extensions = cythonize(
         extensions,
         nthreads=jobs,
         force=True,  # a change of the directives or of the build leaves no older code behind
         compiler_directives=DIRECTIVES,
         build_dir=f"build/cython-{build}",
-    ),
+    )
+
+setup(
+    ext_modules=extensions,
     options={"build_ext": {"parallel": jobs}},
 )

@@ -254,6 +254,11 @@ def main(argv=None):
     return EXIT_FAILED
 
 
-if __name__ == "__main__":
+def command():
+    """Be the program `pong`."""
     die_of_signals()
-    sys.exit(main())
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(command())

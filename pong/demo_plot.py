@@ -38,7 +38,7 @@ def draw(outcomes, path):
     """
     figure = matplotlib.figure.Figure(figsize=(8, 4), layout="constrained")
     axes = figure.add_subplot()
-    seconds = max(outcome.curve[-1][0] for outcome in outcomes)
+    seconds = max(sound for outcome in outcomes for _, sound in outcome.curve)
     axes.plot([0, seconds], [0, seconds], color="0.75", linewidth=1, linestyle=":", label="spoken")
     for outcome, colour in zip(outcomes, COLOURS, strict=True):
         times, sound = zip(*outcome.curve, strict=True)

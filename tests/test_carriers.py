@@ -11,7 +11,7 @@ from observe import LONG, wait_until
 
 import pong
 from pong.streams.files import Feeder, NullSink, Silence, SoundSink, SoundSource, Tone, Writer
-from pong.streams.virtual import VirtualInput
+from pong.streams.virtual import VirtualDevice
 
 VOICE = Path(__file__).resolve().parent.parent / "pong" / "examples" / "voice.wav"
 
@@ -125,11 +125,11 @@ def test_the_last_block_is_short():
 
 def test_a_writer_of_a_native_stream():
     array = np.arange(5000, dtype="float32").reshape(-1, 1)
-    pool, sender, receiver = pool_of()
+    _pool, sender, receiver = pool_of()
     sink = NullSink(samplerate=48000, channels=1, dtype="float32")
     writer = Writer(sink, receiver)
     writer.start()
-    with VirtualInput(pool, sender, array, 48000):
+    with VirtualDevice(48000, capture=sender, source=array):
         ended(writer)
     assert (writer.error, sink.frames) == (None, 5000)
 

@@ -125,9 +125,9 @@ def test_a_second_signal_drops_what_is_yet_to_be_played(tmp_path, long_file):
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 @pytest.mark.parametrize("what", ["record", "play"])
 def test_while_it_starts(tmp_path, number, code, what):
-    """At the k-th line that the program as installed writes about its imports, after its own first one.
+    """At the k-th line that the program as installed writes about its imports, after its own module.
 
-    Whoever interrupts Python before that (while it finds its libraries) is answered by Python.
+    Whoever interrupts Python before that, while it imports NumPy, is answered by Python.
     """
     program = [str(Path(sys.executable).with_name("pong")), what]
     out = tmp_path / "out.wav"
@@ -135,7 +135,7 @@ def test_while_it_starts(tmp_path, number, code, what):
         "record": [str(out), "--input", f"virtual:{VOICE}"], "play": [str(VOICE), "--output", f"virtual:{out}"]
     }[what]
     environment = {**os.environ, "PYTHONVERBOSE": "1"}
-    began = "import 'pong_command'"
+    began = "import 'pong.__main__'"
     whole = subprocess.run(program, env=environment, capture_output=True, text=True, check=True, cwd=tmp_path)
     lines = whole.stderr[whole.stderr.index(began) : whole.stderr.index("# clear")].count("\n")
     for _ in range(12):

@@ -9,11 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
 ROOT = Path(__file__).resolve().parent.parent
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.M | re.S)
 
 
 def blocks(language):
@@ -24,7 +26,7 @@ def blocks(language):
 
 def test_every_block_is_run_by_a_test():
     """A block in a language that no test here runs is a promise that nobody would notice breaking."""
-    assert {name for name, _ in BLOCKS} == {"python", "sh", ""}
+    assert {name for name, _ in BLOCKS} == {"python", "sh", "console", "text", ""}
     assert len(blocks("")) == 1, "the only block that is not run is the picture"
 
 
@@ -35,6 +37,8 @@ def test_python_blocks():
         exec(compile("".join(blocks("python")), "README.md", "exec"), {})
     assert printed.getvalue().splitlines() == [
         "1.0 7",
+        "48000 float32 48000",
+        "True 0 0",
         "views of the buffer's samples still live: 1; drop them, or keep data with buf.copy()",
         "1",
     ]
@@ -46,16 +50,44 @@ def test_the_first_example_is_short():
 
 def test_commands(tmp_path):
     """Both commands install the package (as CI did before this test) and then run what is after the `&&`."""
-    install_and_record, install_and_test = (block.strip() for block in blocks("sh"))
-    assert install_and_record.startswith('pip install ".[cli]" && pong record ')
+    install_and_show, install_and_test = (block.strip() for block in blocks("sh"))
+    assert install_and_show == 'pip install ".[cli]" && pong demo'
     assert install_and_test == 'pip install ".[test]" && pytest'
-    command = install_and_record.partition(" && ")[2]
-    shutil.copytree(ROOT / "pong" / "examples", tmp_path / "pong" / "examples")
+    shown = run("pong demo --seconds 1", tmp_path)
+    assert "bit-exact" in shown
+
+
+def run(command, folder):
+    """Run a command of the README in a folder; return what it printed."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    subprocess.run(command, shell=True, check=True, cwd=tmp_path, env={**os.environ, "PATH": path})
+    environment = {**os.environ, "PATH": path}
+    done = subprocess.run(
+        command, shell=True, check=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=100
+    )
+    return done.stdout
+
+
+def test_console_blocks(tmp_path):
+    """What is typed after the $ works, and prints what stands below it."""
+    shutil.copytree(ROOT / "pong" / "examples", tmp_path / "pong" / "examples")
+    for block in blocks("console"):
+        for part in block.split("$ ")[1:]:
+            command, _, printed = part.partition("\n")
+            assert run(command, tmp_path).startswith(printed), command
     voice = tmp_path / "pong" / "examples" / "voice.wav"
     assert (tmp_path / "out.wav").read_bytes() == voice.read_bytes()
-    assert soundfile.info(tmp_path / "out.wav").frames > 0
+    np.testing.assert_array_equal(soundfile.read(tmp_path / "copy.flac")[0], soundfile.read(voice)[0])
+
+
+def test_the_demo_shown_is_one_that_was_run():
+    """Table and pictures come from benchmarks/pictures.py: pong exact, and the customary way with losses."""
+    (shown,) = blocks("text")
+    rows = {line[:28].strip(): line[28:].split() for line in shown.splitlines()}
+    assert rows["frames lost"][0] == "0"
+    assert int(rows["frames lost"][1]) > 0
+    assert rows["recording"] == ["bit-exact", "NOT", "EXACT"]
+    for name in re.findall(r"!\[[^]]*\]\(([^)]*)\)", README):
+        assert (ROOT / name).read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md"])

@@ -11,7 +11,7 @@ from pong.streams.virtual import VirtualDevice
 BACKENDS = ("virtual",)
 LATENCIES = {"low": 0.02, "high": 0.1}
 
-open_streams = weakref.WeakSet()
+open_streams: weakref.WeakSet = weakref.WeakSet()
 
 
 @atexit.register
@@ -37,8 +37,9 @@ class DeviceStream:
             latency = LATENCIES[latency]
         self._cards = [card for card in (card_in, card_out) if card is not None]
         self._callback = callback
-        self._started = self._told = False
-        self._closed = True  # until there is a device to close
+        # Until it is made as a whole there is nothing to close.
+        self._closed = True
+        self._started = self._stopped = self._told = False
         self.samplerate = self._cards[0].samplerate
         self.latency = LATENCIES["high"] if latency is None else latency
         self._input, self._output = card_in, card_out
@@ -46,6 +47,8 @@ class DeviceStream:
         callback_size = settings.callback_size
         parts = {}
         if callback is not None:
+            if not callable(callback):
+                raise TypeError(f"callback must be callable, not {callback!r}")
             callback_size = callback_size if blocksize is None else blocksize
             parts["callback"] = self._call
             if card_out is not None:
@@ -57,11 +60,12 @@ class DeviceStream:
                 parts["prefill"] = blocksize if prefill is None else prefill
             elif prefill is not None:
                 parts["prefill"] = prefill
+        self._device_ends = [parts.get("capture"), parts.get("playback")]
         self.blocksize = blocksize
         speed = settings.speed
         if speed == "auto":
             # What has an end waits; what has none would never.
-            speed = 0 if (card_out.has_end if card_in is None else card_in.frames is not None) else 1
+            speed = 0 if (card_out if card_in is None else card_in).has_end else 1
         self._stepped = speed is None
         self._device = VirtualDevice(
             self.samplerate,
@@ -72,6 +76,8 @@ class DeviceStream:
             latency=self.latency,
             **parts,
         )
+        if card_out is not None:
+            card_out.open()
         self._closed = False
         open_streams.add(self)
 
@@ -116,7 +122,7 @@ class DeviceStream:
         """
         if self._closed:
             raise ClosedError("the stream is closed")
-        if not self.stopped:
+        if self._started:
             raise StreamError("a stream can be started once: open another")
         self._started = True
         self._device.start()
@@ -142,6 +148,7 @@ class DeviceStream:
         -----
         Thread: any. Blocks: until all is played; Ctrl-C ends the wait. Allocates: no.
         """
+        self._stopped = True
         if self._sender is not None:
             self._sender.close()
         if wait:
@@ -166,6 +173,7 @@ class DeviceStream:
         -----
         Thread: any but the device's own. Blocks: until the device has ended. Allocates: no.
         """
+        self._stopped = True
         if wait:
             self._end(self._device.abort)
         else:
@@ -245,12 +253,13 @@ class DeviceStream:
         if self._closed:
             return
         self._device.close()
-        self._closed = True
+        self._closed = self._stopped = True
         open_streams.discard(self)
         for card in self._cards:
             card.start()
             card.join()
-        for end in (self._receiver, self._sender):
+        # A device that was never started has not closed its own ends.
+        for end in (self._receiver, self._sender, *self._device_ends):
             if end is not None:
                 end.close()
 
@@ -275,8 +284,8 @@ class DeviceStream:
 
     @property
     def stopped(self):
-        """Whether the stream has not been started."""
-        return not self._started
+        """Whether the stream has not been started, or was stopped, aborted or closed; not if it ended by itself."""
+        return not self._started or self._stopped
 
     @property
     def closed(self):

@@ -58,11 +58,32 @@ class CallbackFlags(int):
         ``input_overflow``: frames were lost before this callback; ``output_underflow``: silence was played.
     """
 
-    input_underflow = property(lambda self: bool(self & 1), doc="Zeros stand in for input that was not there.")
-    input_overflow = property(lambda self: bool(self & 2), doc="Frames were lost before this callback.")
-    output_underflow = property(lambda self: bool(self & 4), doc="Silence was played before this callback.")
-    output_overflow = property(lambda self: bool(self & 8), doc="Output was thrown away.")
-    priming_output = property(lambda self: bool(self & 16), doc="The device is being filled before it starts.")
+    __slots__ = ()
+
+    @property
+    def input_underflow(self) -> bool:
+        """Zeros stand in for input that was not there."""
+        return bool(self & 1)
+
+    @property
+    def input_overflow(self) -> bool:
+        """Frames were lost before this callback."""
+        return bool(self & 2)
+
+    @property
+    def output_underflow(self) -> bool:
+        """Silence was played before this callback."""
+        return bool(self & 4)
+
+    @property
+    def output_overflow(self) -> bool:
+        """Output was thrown away."""
+        return bool(self & 8)
+
+    @property
+    def priming_output(self) -> bool:
+        """The device is being filled before it starts."""
+        return bool(self & 16)
 
     def __repr__(self):
         names = ("input_underflow", "input_overflow", "output_underflow", "output_overflow", "priming_output")

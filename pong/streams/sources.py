@@ -159,7 +159,10 @@ class SoundSource:
             else:
                 got = len(self._file.read(out=array[:want]))
         except soundfile.LibsndfileError as error:
-            raise ValueError(f"{self._where('truncated or damaged')}: {error.error_string}") from None
+            # What was decoded before is in the array. The next read fails again, and at once.
+            got = 0 if self._scales else self._file.tell() - self._position
+            if not 0 < got <= want:
+                raise ValueError(f"{self._where('truncated or damaged')}: {error.error_string}") from None
         if not got and self._promised is not None:
             raise ValueError(self._where("truncated"))
         self._position += got

@@ -307,10 +307,10 @@ class Stream(_Receiving, _Sending, DeviceStream):
         channels, dtype = pair("channels", channels, False), pair("dtype", dtype, False)
         card_in = CardInput(heard, samplerate, channels[0], dtype[0], settings.seconds)
         # The output is what the input is, unless it says otherwise itself.
-        is_array = hasattr(played, "dtype")
+        like = (None, None) if hasattr(played, "dtype") else (card_in.channels, card_in.dtype)
         card_out = CardOutput(
-            played, card_in.samplerate, channels[1] or (None if is_array else card_in.channels),
-            dtype[1] or (None if is_array else card_in.dtype), settings.subtype,
+            played, card_in.samplerate, like[0] if channels[1] is None else channels[1],
+            like[1] if dtype[1] is None else dtype[1], settings.subtype,
         )
         self.device = heard, played
         self.channels = card_in.channels, card_out.channels

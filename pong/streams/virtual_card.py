@@ -4,12 +4,13 @@ Arrays are used as they are; files and generated sound are read ahead by a feede
 threads of Python with a pool of their own.
 """
 
-import math
+from functools import partial
 
 import numpy as np
 
 from pong._pool import BufferPool
-from pong.streams.files import Feeder, Writer, open_sink, open_source
+from pong.streams.files import Feeder, SoundSource, Writer, open_sink, open_source
+from pong.streams.signals import as_channels, as_dtype, as_frames, as_rate
 
 # Long enough a block that the feeder needs the GIL a few times a second only, in bytes and in frames.
 MOST_BYTES = 1 << 18
@@ -64,8 +65,8 @@ class CardInput:
         Sample format.
     subtype : str or None
         Sample format of a file, as soundfile names it.
-    frames : int or None
-        How many there are; None: no end.
+    has_end : bool
+        Whether it ends by itself, though a file may not tell when.
     source : ndarray or Receiver
         For a `VirtualDevice`.
     """
@@ -76,17 +77,17 @@ class CardInput:
         if isinstance(device, np.ndarray):
             array = frames_of(device)
             check_array(array, channels, dtype)
-            self.samplerate = samplerate or 48000
-            if seconds is not None:
-                array = array[: math.ceil(seconds * self.samplerate)]
-            self.source, self.frames, self.subtype = array, len(array), None
+            self.samplerate = 48000 if samplerate is None else as_rate(samplerate)
+            array = array[: as_frames(seconds, self.samplerate)]
+            self.source, self.has_end, self.subtype = array, True, None
             self.channels, self.dtype = array.shape[1], array.dtype
             return
         sound = open_source(
             "silence" if device is None else device, samplerate=samplerate, channels=channels, dtype=dtype,
             seconds=seconds,
         )
-        self.samplerate, self.channels, self.frames = sound.samplerate, sound.channels, sound.frames
+        self.samplerate, self.channels = sound.samplerate, sound.channels
+        self.has_end = sound.frames is not None or isinstance(sound, SoundSource)
         self.dtype, self.subtype = np.dtype(sound.dtype), sound.subtype
         pool = card_pool(self.channels, self.dtype)
         sender, self.source = pool.link()
@@ -133,24 +134,28 @@ class CardOutput:
     """
 
     def __init__(self, device, samplerate, channels, dtype, subtype):
-        self.writer = self.sink = None
+        self.writer = self.sink = self._receiver = None
         self.started = False
-        self.samplerate = samplerate or 48000
+        self.samplerate = 48000 if samplerate is None else as_rate(samplerate)
         if isinstance(device, np.ndarray):
             array = frames_of(device)
             check_array(array, channels, dtype)
             self.sink, self.channels, self.dtype, self.has_end = array, array.shape[1], array.dtype, True
             return
-        self.channels, self.dtype = channels or 1, np.dtype(dtype or "float32")
+        self.channels = 1 if channels is None else as_channels(channels)
+        self.dtype = np.dtype("float32" if dtype is None else dtype)
         self.has_end = device is not None and str(device) != "null"
         if device is None:
             return
-        file = open_sink(
-            device, samplerate=self.samplerate, channels=self.channels, dtype=self.dtype.name, subtype=subtype
-        )
-        pool = card_pool(self.channels, self.dtype)
-        self.sink, receiver = pool.link()
-        self.writer = Writer(file, receiver)
+        options = {"samplerate": self.samplerate, "channels": self.channels, "dtype": as_dtype(self.dtype)}
+        self._open_file = partial(open_sink, device, subtype=subtype, **options)
+        self.sink, self._receiver = card_pool(self.channels, self.dtype).link()
+
+    def open(self):
+        """Open the file, which is overwritten: so everything else was checked before."""
+        if self._receiver is not None:
+            self.writer = Writer(self._open_file(), self._receiver)
+            self._receiver = None
 
     def start(self):
         """Begin to write behind; twice changes nothing."""

@@ -246,7 +246,7 @@ cdef inline bint emit(device* d, uint32_t number) noexcept nogil:
 
 cdef inline void lose(device* d, uint64_t number) noexcept nogil:
     """Lose frames: the device's memory held no more, and it has played silence meanwhile."""
-    cdef uint64_t lost = 0
+    cdef uint64_t lost = 0, unheard = 0
     cdef uint32_t part, got
     cdef bint going = True
     while going and lost < number:
@@ -256,6 +256,7 @@ cdef inline void lose(device* d, uint64_t number) noexcept nogil:
             got = hear(d, part)
             going = d.hears = got == part
             part = got
+            unheard += got
             d.status |= INPUT_OVERFLOW
         if d.output != NULL and (d.sounds or d.parts & CALLS):
             memset(d.output, d.silence, part * d.output_bytes)
@@ -265,7 +266,7 @@ cdef inline void lose(device* d, uint64_t number) noexcept nogil:
             emit(d, part)
         lost += part
     if d.parts & CAPTURES:
-        capture_skip_rt(&d.capture, lost)
+        capture_skip_rt(&d.capture, unheard)
     add_rt(&d.lost, lost)
     add_rt(&d.position, lost)
 
@@ -305,6 +306,9 @@ cdef inline bint turn(device* d) noexcept nogil:
         if not deliver(d, &d.capture, d.frames, number, d.clock == UNPACED, STOP):
             d.hears = False
         d.status = 0
+    if hearing and not d.hears:
+        # Before the output: the program may be about to play what was heard last.
+        end_input(d)
     if d.parts & CALLS:
         if d.output != NULL:
             memset(d.output, d.silence, number * d.output_bytes)
@@ -317,7 +321,8 @@ cdef inline bint turn(device* d) noexcept nogil:
         if not emit(d, got):
             d.sounds = False
     add_rt(&d.position, number)
-    if late:
+    # After the last frame there is nothing to lose.
+    if late and (d.hears or d.sounds or d.generates):
         lose(d, late)
     if hearing and not d.hears:
         end_input(d)

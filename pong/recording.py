@@ -216,28 +216,34 @@ def send_all(source, stream, came, progress):
 
     The stream starts when its pool is full: otherwise it would begin with silence.
     """
-    while came.signal is None:
-        try:
-            buf = stream.acquire(0 if stream.stopped else LOOK)
-        except PoolExhausted:
-            if stream.stopped:
-                stream.start()
-            elif not stream.active:
-                return
-            continue
-        with buf:
-            buf.frames = frames = source.read_into(buf.samples)
-            if not frames:
-                return
-            if progress is not None:
-                progress(buf, stream)
+    started = False
+    try:
+        while came.signal is None:
             try:
-                stream.send(buf)
-            except ClosedError:
-                if came.signal is None:
-                    raise
-                return
-        yield frames
+                buf = stream.acquire(LOOK if started else 0)
+            except PoolExhausted:
+                if not started:
+                    started = True
+                    stream.start()
+                elif not stream.active:
+                    return
+                continue
+            with buf:
+                buf.frames = frames = source.read_into(buf.samples)
+                if not frames:
+                    return
+                if progress is not None:
+                    progress(buf, stream)
+                try:
+                    stream.send(buf)
+                except ClosedError:
+                    if came.signal is None:
+                        raise
+                    return
+            yield frames
+    finally:
+        if not started:
+            stream.start()
 
 
 def play(path, target, *, blocksize=1024, callback_size=128, buffers=16, speed="auto", seconds=None, progress=None):
@@ -285,8 +291,6 @@ def play(path, target, *, blocksize=1024, callback_size=128, buffers=16, speed="
                         blocks += 1
                 finally:
                     # What was sent is played, also if the source cannot be read to its end.
-                    if stream.stopped:
-                        stream.start()
                     stream.stop()
             finally:
                 stream.close()

@@ -211,6 +211,41 @@ def record(
     return Recording(sink.frames, blocks, stream.lost, stream.samplerate, stream.channels, came.signal)
 
 
+def send_all(source, stream, came, progress):
+    """Send a source's sound to a stream, block by block, until a signal comes; yield the frames of each block.
+
+    The stream starts when its pool is full: otherwise it would begin with silence.
+    """
+    started = False
+    try:
+        while came.signal is None:
+            try:
+                buf = stream.acquire(LOOK if started else 0)
+            except PoolExhausted:
+                if not started:
+                    started = True
+                    stream.start()
+                elif not stream.active:
+                    return
+                continue
+            with buf:
+                buf.frames = frames = source.read_into(buf.samples)
+                if not frames:
+                    return
+                if progress is not None:
+                    progress(buf, stream)
+                try:
+                    stream.send(buf)
+                except ClosedError:
+                    if came.signal is None:
+                        raise
+                    return
+            yield frames
+    finally:
+        if not started:
+            stream.start()
+
+
 def play(path, target, *, blocksize=1024, callback_size=128, buffers=16, speed="auto", seconds=None, progress=None):
     """Play a sound file.
 
@@ -248,30 +283,17 @@ def play(path, target, *, blocksize=1024, callback_size=128, buffers=16, speed="
                 source.samplerate, blocksize, device, source.channels, source.dtype, extra_settings=settings,
                 buffers=buffers,
             )
-            with stream:
-                came.stream = stream
-                while came.signal is None:
-                    try:
-                        buf = stream.acquire(LOOK)
-                    except PoolExhausted:
-                        if stream.active:
-                            continue
-                        break
-                    with buf:
-                        buf.frames = source.read_into(buf.samples)
-                        if not buf.frames:
-                            break
-                        if progress is not None:
-                            progress(buf, stream)
-                        sent = buf.frames
-                        try:
-                            stream.send(buf)
-                        except ClosedError:
-                            if came.signal is None:
-                                raise
-                            break
+            came.stream = stream
+            try:
+                try:
+                    for sent in send_all(source, stream, came, progress):
                         frames += sent
                         blocks += 1
+                finally:
+                    # What was sent is played, also if the source cannot be read to its end.
+                    stream.stop()
+            finally:
+                stream.close()
     finally:
         source.close()
     return Playback(frames, blocks, stream.underflow, source.samplerate, source.channels, came.signal)

@@ -68,8 +68,10 @@ def test_recording_a_tone(tmp_path, tone, number, code, speed, times):
     assert (found, err) == (code, "")
     frames = assert_true_beginning(out, tone)
     assert frames > 4000
-    assert f"{out}: {frames} frames" in printed
-    assert printed.endswith(", 0 lost\n")
+    if printed or times == 1:
+        # A later signal may come when the file is closed, and end the program before it says so.
+        assert printed.startswith(f"{out}: {frames} frames")
+        assert printed.endswith(", 0 lost\n")
 
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS)

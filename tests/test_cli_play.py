@@ -74,6 +74,14 @@ def test_generated_sound(tmp_path):
     assert np.abs(samples_of(tmp_path / "out.wav", "float32")).max() == pytest.approx(0.5, abs=1e-3)
 
 
+def test_it_does_not_begin_with_silence(tmp_path):
+    """The device starts when something is there, though the first block takes longer to read than a callback."""
+    soundfile.write(tmp_path / "in.wav", np.zeros((200_000, 8), "int16"), 192_000)
+    options = ["--output", "virtual:null", "--speed", 1, "--blocksize", 100_000, "--callback-size", 1, "--json"]
+    result = result_of(pong("play", "in.wav", *options, cwd=tmp_path))
+    assert (result["frames"], result["underflow"]) == (200_000, 0)
+
+
 @pytest.mark.parametrize(
     ("source", "options", "code", "text"),
     [
@@ -116,6 +124,7 @@ def test_a_truncated_flac(tmp_path):
     (tmp_path / "in.flac").write_bytes(whole[: len(whole) // 2])
     assert_refused(pong("play", "in.flac", "--output", "virtual:out.wav", cwd=tmp_path), "in.flac: truncated")
     found = samples_of(tmp_path / "out.wav", "int16")[:, 0]
+    assert 30_000 < len(found) < 60_000
     np.testing.assert_array_equal(found, sound[: len(found)])
 
 

@@ -62,11 +62,13 @@ static inline int pong_thread_start(pong_thread *thread, pong_thread_start_t *st
     return *thread ? 0 : EAGAIN;
 }
 static inline void pong_thread_join(pong_thread thread) { WaitForSingleObject(thread, INFINITE); CloseHandle(thread); }
+static inline void pong_thread_hurry(void) { SetThreadPriority(GetCurrentThread(), THREAD_PRIORITY_TIME_CRITICAL); }
 
 #else
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -97,6 +99,12 @@ static inline int pong_thread_start(pong_thread *thread, pong_thread_start_t *st
     return error;
 }
 static inline void pong_thread_join(pong_thread thread) { pthread_join(thread, NULL); }
+/* Asks for what audio threads get, for the calling thread; refused, it runs as any other. */
+static inline void pong_thread_hurry(void) {
+    struct sched_param p = {0};
+    p.sched_priority = sched_get_priority_min(SCHED_RR);
+    pthread_setschedparam(pthread_self(), SCHED_RR, &p);
+}
 
 #if defined(__linux__)
 

@@ -30,3 +30,4 @@ cdef extern from "pong/kernel/platform.h" nogil:
     void pong_event_close(int read_fd, int write_fd) noexcept
     int pong_thread_start(pong_thread* thread, pong_thread_start_t* start) noexcept
     void pong_thread_join(pong_thread thread) noexcept
+    void pong_thread_hurry() noexcept

@@ -26,7 +26,7 @@ from pong.errors import ClosedError
 from pong.kernel.arena cimport arena_wiped
 from pong.kernel.atomic cimport load_relaxed_u64, store_relaxed_u32, store_seq_cst_u32
 from pong.kernel.layout cimport PONG_RECEIVER_CLOSED, PONG_SENDER_CLOSED
-from pong.kernel.platform cimport pong_now, pong_thread_join, pong_thread_start, pong_wake_all
+from pong.kernel.platform cimport pong_now, pong_thread_hurry, pong_thread_join, pong_thread_start, pong_wake_all
 from pong.kernel.wait cimport notify_link_rt, notify_pool_rt
 from pong.streams.base cimport capture_state, playback_state
 from pong.streams.virtual_loop cimport (
@@ -65,6 +65,9 @@ def close_all():
 cdef void run(void* argument) noexcept nogil:
     """The native thread: one turn is one callback of the device."""
     cdef device* d = <device*>argument
+    if d.clock == PACED and d.speed <= 1:
+        # As a sound card's thread. Any faster it might not sleep at all, and must not keep the others from running.
+        pong_thread_hurry()
     while turn(d):
         pass
     finish(d)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+
+from pong.__main__ import main
 
 VOICE = Path(__file__).resolve().parent.parent / "pong" / "examples" / "voice.wav"
 PATIENCE = 120
@@ -25,8 +28,28 @@ def command(*arguments) -> list[str]:
     return [sys.executable, "-m", "pong", *map(str, arguments)]
 
 
+def called(*arguments, cwd) -> subprocess.CompletedProcess:
+    """Do what `pong` does, in this process: most of what a program of its own takes is the start of the interpreter."""
+    out, err = io.StringIO(), io.StringIO()
+    before = os.getcwd()
+    os.chdir(cwd)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main([str(argument) for argument in arguments])
+    except SystemExit as ending:
+        code = ending.code or 0
+    finally:
+        os.chdir(before)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
 def pong(*arguments, **options) -> subprocess.CompletedProcess:
-    """Run the command to its end; return its exit code and what it printed."""
+    """Run the command to its end; return its exit code and what it printed.
+
+    A program of its own is started where an option asks for something that only such a one can have.
+    """
+    if options.keys() == {"cwd"}:
+        return called(*arguments, **options)
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
     done = subprocess.run(command(*arguments), timeout=PATIENCE, check=False, **options)
     done.returncode = shell_code(done.returncode)

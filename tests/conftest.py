@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if not any((ROOT / "pong" / f"_arena{suffix}").exists() for suffix in EXTENSION_SUFFIXES):
     sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != ROOT]
 
-# What runs in the background of a shell, or under nohup, was told to ignore these, and so would every program of a test.
+# What runs in the background of a shell, or under nohup, was told to ignore these, and so would each program of a test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

@@ -17,7 +17,7 @@ from pong.streams.files import SoundSink
 
 RATE = 48000
 VOICE = Path(__file__).resolve().parent.parent / "pong" / "examples" / "voice.wav"
-# Speech recorded by people who have nothing to do with us: the Debian package alsa-utils. CI says where, and must have it.
+# Speech recorded by people who have nothing to do with us: the package alsa-utils. CI says where, and must have it.
 PROMISED = os.environ.get("PONG_SPEECH")
 ALSA = Path(PROMISED or "/usr/share/sounds/alsa")
 SPEECH = soundfile.read(VOICE, dtype="int32", always_2d=True)[0][12_000:17_003]

@@ -153,8 +153,8 @@ def test_a_link_is_the_streams_until_its_thread_has_ended():
 
 
 def test_closed_by_two_threads_at_once():
-    """Each returns only when the native thread has ended."""
-    pool = pong.BufferPool(4, 8, dtype="int32", on_empty="raise")
+    """Each returns only when the native thread has ended; until then it would be refused to acquire."""
+    pool = pong.BufferPool(64, 4096, dtype="int32", on_empty="raise")  # more than there is to play
     sender, _receiver = pool.link()
     stream = VirtualDevice(RATE, capture=sender, source=ramp(80_000), speed=1)
     stream.start()

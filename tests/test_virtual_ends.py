@@ -346,9 +346,9 @@ def test_what_does_not_go_together():
         VirtualDevice(RATE, playback=playback, output_format=(1, "int32"))
     with pytest.raises(ValueError, match="prefill needs playback"):
         pong.OutputStream(callback=print, prefill=64)
-    with pytest.raises(ValueError, match="buffers must be at least 10, not 9"):
+    with pytest.raises(ValueError, match="buffers must be at least 9, not 8"):
         pong.Stream(
-            device=(ramp(5000), None), blocksize=64, buffers=9,
+            device=(ramp(5000), None), blocksize=64, buffers=8,
             extra_settings=pong.VirtualSettings(callback_size=512),
         )
 
@@ -368,3 +368,52 @@ def test_sizes_in_turn_may_be_any_sequence():
     with VirtualDevice(RATE, capture=sender, source=ramp(100), callback_size=range(1, 4)):
         assert sum(buf.frames for buf in receiver) == 100
     assert pool.free == 8
+
+
+def test_a_child_of_a_fork_cannot_start_its_parents_device(tmp_path):
+    run(
+        tmp_path,
+        """
+        import os
+        from pong.streams.virtual import VirtualDevice
+        device = VirtualDevice(48000, callback=print, output_format=(1, "int16"), speed=None)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                device.start()
+            except RuntimeError:
+                os._exit(0)
+            os._exit(1)
+        assert os.waitpid(pid, 0) == (pid, 0)
+        """,
+    )
+
+
+def test_stop_loses_nothing_that_a_feeder_was_late_with():
+    """What was heard when the stop came is delivered or never was; it is not counted as lost."""
+    card = pong.BufferPool(4, 64, 1, "int32", on_empty="raise")
+    feeder, feed = card.link()
+    pool, (sender, receiver), _ = make()
+    for _ in range(3):
+        feeder.send(card.acquire())
+    with VirtualDevice(RATE, capture=sender, source=feed, callback_size=128, speed=1) as device:
+        while card.stats().links[0].queued or receiver.poll() is False:
+            pass
+        device.stop()
+        assert device.wait(60)
+        assert device.lost == 0
+    receiver.close()
+    assert (pool.free, card.free) == (8, 4)
+
+
+@pytest.mark.parametrize("prefill", [0, 512])
+def test_duplex_that_would_wait_for_itself_is_refused(prefill):
+    with pytest.raises(ValueError, match="prefill must be at least 896 frames, not"):
+        pong.Stream(device=(ramp(5000), None), blocksize=1024, prefill=prefill)
+
+
+def test_a_stream_that_is_not_started_says_so():
+    stream = pong.InputStream(device="tone")
+    with pytest.raises(pong.StreamError, match="not started"):
+        next(stream)
+    stream.close()

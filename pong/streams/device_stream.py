@@ -1,6 +1,7 @@
 """What streams of every direction share: the device, its pools and links, and its life."""
 
 import atexit
+import math
 import sys
 import time
 import weakref
@@ -24,7 +25,7 @@ def close_all():
     for each in list(open_streams):
         try:
             each.close()
-        except Exception:
+        except BaseException:
             # The others are still to be closed.
             sys.excepthook(*sys.exc_info())
 
@@ -36,13 +37,23 @@ def check_choice(name, value, allowed):
 
 
 def check_duplex(pool, callback_size, prefill):
-    """Raise if a callback hears more than the pool holds: it would wait for the program, and the program for it."""
-    most = int(np.max(callback_size))
-    needed = -(-(most + prefill) // pool.blocksize) + 1
+    """Raise if the device and a program that sends on what it receives would wait for each other without a clock."""
+    sizes = [int(size) for size in np.atleast_1d(callback_size)]
+    blocksize = pool.blocksize
+    # Callbacks may end at each multiple of this within a block, at the worst one step before its end.
+    step = math.gcd(blocksize, *sizes)
+    if prefill < blocksize - step:
+        raise ValueError(
+            f"prefill must be at least {blocksize - step} frames, not {prefill}: without a clock the device would wait "
+            f"for a block of {blocksize} that it has not heard yet"
+        )
+    # The blocks that are touched by what a callback hears and by what is yet to be played.
+    most = max(sizes) + prefill
+    needed = max(-(-end // blocksize) - (end - most) // blocksize for end in range(0, blocksize, step))
     if len(pool) < needed:
         raise ValueError(
-            f"buffers must be at least {needed}, not {len(pool)}, for callbacks of {most} frames that are sent on in "
-            f"blocks of {pool.blocksize} and played after {prefill} frames of silence"
+            f"buffers must be at least {needed}, not {len(pool)}, for callbacks of {max(sizes)} frames that are sent "
+            f"on in blocks of {blocksize} and played after {prefill} frames of silence"
         )
 
 
@@ -97,7 +108,7 @@ class DeviceStream:
             latency=self.latency,
             **parts,
         )
-        if speed == 0 and callback is None and card_in is not None and self.output_pool is self.pool:
+        if speed == 0 and callback is None and card_in is not None and card_out is not None:
             check_duplex(self.pool, callback_size, parts["prefill"])
         if card_out is not None:
             card_out.open()

@@ -2,7 +2,7 @@
 
 import os
 
-from pong.errors import ClosedError
+from pong.errors import ClosedError, StreamError
 from pong.streams.device_stream import DeviceStream
 from pong.streams.settings import VirtualSettings
 from pong.streams.virtual_card import CardInput, CardOutput
@@ -90,12 +90,14 @@ class _Receiving:
         ClosedError
             The stream has ended and everything was received.
         StreamError
-            The stream has failed, and everything was received.
+            The stream is not started; or it has failed, and everything was received.
 
         Notes
         -----
         Thread: any. Blocks: up to ``timeout``. Allocates: no.
         """
+        if not self._started and not self.closed:
+            raise StreamError("the stream is not started: use it in a `with`, or call start()")
         try:
             return self.receiver.recv(timeout)
         except ClosedError:

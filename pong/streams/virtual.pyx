@@ -57,7 +57,7 @@ def close_all():
     for each in list(running_devices):
         try:
             each.close()
-        except Exception:
+        except BaseException:
             # The others are still to be closed.
             sys.excepthook(*sys.exc_info())
 
@@ -367,6 +367,8 @@ cdef class VirtualDevice:
         cdef int error = 0
         if self.closing is None or self.started:
             raise RuntimeError("a virtual device can be started once")
+        if self.wiped():
+            raise RuntimeError("a forked child has no part in its parent's device")
         self.bind()
         self.d.began = pong_now()
         if self.d.clock != STEPPED:

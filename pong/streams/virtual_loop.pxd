@@ -157,7 +157,8 @@ cdef inline bint await_room(device* d, capture_state* c, uint32_t patience) noex
         if not nobody_takes(d, c, patience) and not capture_ready_rt(c):
             d.slept = True
             pong_wait(&c.a.control.event, seen, pong_now() + SLICE, c.a.header.shared)
-        obey(d)
+        if patience > STOP:
+            obey(d)
     return False
 
 
@@ -178,7 +179,8 @@ cdef inline bint await_sound(device* d, playback_state* p, uint32_t patience) no
             return False
         d.slept = True
         pong_wait(event, seen, pong_now() + SLICE, p.a.header.shared)
-        obey(d)
+        if patience > STOP:
+            obey(d)
     return False
 
 

@@ -14,8 +14,8 @@ from pong.__main__ import main
 FRAMES = 3 * 48000
 BLOCKS = FRAMES // 128
 
-# Each wait of the customary callback for the GIL, 0.24 s or more, loses what the device's memory (0.1 s) cannot hold. How
-# often it has to wait is up to the scheduler: in 40 runs it got 0.12 to 0.73 of the blocks.
+# Each wait of the customary callback for the GIL, 0.24 s or more, loses what the device's 0.1 s of memory cannot
+# hold. How often it waits is up to the scheduler: in 40 runs it got 0.12 to 0.73 of the blocks.
 MOST_DELIVERED = 0.9
 
 ROWS = (

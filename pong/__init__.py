@@ -1,5 +1,6 @@
 """pong moves audio blocks between a real-time callback and Python, by ownership transfer instead of copies."""
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,9 @@ from pong.errors import (
 )
 
 if TYPE_CHECKING:
-    from pong.stats import Histogram, LinkStats, PoolStats
+    from pong.stats import Histogram, LinkStats, PoolStats, StreamStats
     from pong.streams.devices import query_devices
-    from pong.streams.settings import CallbackFlags, StreamTime, VirtualSettings
+    from pong.streams.settings import CallbackFlags, JackSettings, StreamTime, VirtualSettings
     from pong.streams.stream import InputStream, OutputStream, Stream
 
 __version__ = "0.1.0"
@@ -32,6 +33,7 @@ __all__ = [
     "Empty",
     "Histogram",
     "InputStream",
+    "JackSettings",
     "LinkStats",
     "OutputStream",
     "PoolExhausted",
@@ -41,22 +43,41 @@ __all__ = [
     "Sender",
     "Stream",
     "StreamError",
+    "StreamStats",
     "StreamTime",
     "VirtualSettings",
+    "get_include",
     "query_devices",
 ]
 
 # Imported when first asked for: making these classes would take a third of the import of everything else.
 LATER = {
-    "pong.stats": ("Histogram", "LinkStats", "PoolStats"),
+    "pong.stats": ("Histogram", "LinkStats", "PoolStats", "StreamStats"),
     "pong.streams.devices": ("query_devices",),
-    "pong.streams.settings": ("CallbackFlags", "StreamTime", "VirtualSettings"),
+    "pong.streams.settings": ("CallbackFlags", "JackSettings", "StreamTime", "VirtualSettings"),
     "pong.streams.stream": ("InputStream", "OutputStream", "Stream"),
 }
 
 
+def get_include() -> str:
+    """Return the folder of ``pong.h``, for ``include_dirs`` of an extension module, or a compiler's ``-I``.
+
+    Returns
+    -------
+    str
+
+    Notes
+    -----
+    Thread: any. Blocks: no. Allocates: yes.
+    """
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")
+
+
 def __getattr__(name):
     """Import what is not there from the start."""
+    if name == "_capi":
+        # As an attribute PyCapsule_Import looks for it.
+        return import_module("pong._capi")
     for module, names in LATER.items():
         if name in names:
             found = import_module(module)

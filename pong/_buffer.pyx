@@ -183,7 +183,7 @@ cdef class Buffer:
         return np.array(memoryview(self), dtype=dtype, copy=copy)
 
     def copy(self):
-        """Return an independent array of the samples, shape ``(frames, channels)``.
+        """Return an independent array of the samples, shape ``(frames, channels)``, in the order of the pool.
 
         Raises
         ------
@@ -194,7 +194,7 @@ cdef class Buffer:
         -----
         Thread: any. Blocks: no. Allocates: yes.
         """
-        return self.fresh_view().copy()
+        return cnp.PyArray_NewCopy(self.fresh_view(), cnp.NPY_KEEPORDER)
 
     def write(self, array):
         """Copy samples in from the first frame on, and set `frames` to their number.
@@ -221,7 +221,8 @@ cdef class Buffer:
 
         Notes
         -----
-        Thread: any. Blocks: no. Allocates: no, if ``array`` is a C-contiguous ndarray of the pool's dtype.
+        Thread: any. Blocks: no. Allocates: no, if ``array`` is an ndarray of the pool's dtype that is C-contiguous, or
+        for a planar pool has each channel in one piece and does not overlap the buffer.
         """
         self.header()
         cdef Views views = <Views>self.views
@@ -241,11 +242,16 @@ cdef class Buffer:
         n = cnp.PyArray_DIM(data, 0)
         if n > self.limit:
             raise ValueError(f"array has {n} frames, the buffer takes at most {self.limit}")
-        if <PyObject*>cnp.PyArray_DESCR(data) == <PyObject*>views.dtype and cnp.PyArray_IS_C_CONTIGUOUS(data):
+        if <PyObject*>cnp.PyArray_DESCR(data) == <PyObject*>views.dtype and cnp.PyArray_FLAGS(data) & views.whole:
             with cython.critical_section(self):
                 self.set_frames(n)
                 memmove(slot_samples_rt(self.a, self.slot), cnp.PyArray_DATA(data), n * views.strides[0])
             return views.blocksize if n == self.a.header.blocksize else n
+        if views.varying and views.planes_fit(self.slot, <PyObject*>data):
+            with cython.critical_section(self):
+                self.set_frames(n)
+                views.write_planes(self.slot, <PyObject*>data)
+            return n
         if not np.can_cast(data.dtype, views.dtype, "same_kind"):
             raise TypeError(f"cannot cast {data.dtype} to the pool's {views.dtype} by the rule 'same_kind'")
         # Into an array of its own: `samples` may have been changed in place.
@@ -361,7 +367,7 @@ cdef class Buffer:
     @property
     def nbytes(self):
         """Bytes of the valid frames; 0 when detached."""
-        return 0 if self.detached else len(self) * (<Views>self.views).strides[0]
+        return 0 if self.detached else len(self) * self.a.header.frame_bytes
 
     def __len__(self):
         return 0 if self.detached else self.a.slots[self.slot].frames

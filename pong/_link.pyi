@@ -8,10 +8,6 @@ from pong._pool import BufferPool
 @final
 class Link: ...
 
-@final
-class Batch:
-    def __new__(cls, number: SupportsIndex) -> Batch: ...
-
 def open_link(pool: BufferPool) -> tuple[Sender, Receiver]: ...
 
 @final

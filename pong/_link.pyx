@@ -2,12 +2,12 @@
 import os
 
 cimport cython
-from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from pong._arena cimport FOREVER, LINKS, NOW, as_count, balance_add, deadline_of, sleep_on
+from pong._batch cimport Batch, as_part
 from pong._buffer cimport Buffer, as_tag, attach, blank_buffer
 from pong._pool cimport BufferPool
 from pong._views cimport Views, drop_set, view_set
@@ -360,6 +360,8 @@ cdef class Sender:
                 raise
             for i in range(number):
                 batch.leave(i, <Buffer>parts[i][0], parts[i][1] is not None, parts[i][2] is not None)
+            # Of what meets a close here no message is left behind: Python's waits for this section, and who receives
+            # natively takes none.
             sent = send_batch_rt(link.a, link.index, batch.slots, batch.words, number)
             if not sent:
                 for i in range(number):
@@ -399,67 +401,6 @@ cdef class Sender:
 
     def __reduce_ex__(self, protocol):
         raise TypeError("a Sender belongs to one process: it cannot be copied or pickled")
-
-
-@cython.final
-cdef class Batch:
-    """The buffers of one `Sender.send_many`, in arrays, so that their move allocates nothing."""
-
-    cdef Py_ssize_t number
-    cdef uint32_t* slots
-    cdef uint64_t* words
-    cdef int64_t* tags               # the new ones; the old ones once the buffers have left
-    cdef view_set* taken
-
-    def __cinit__(self, Py_ssize_t number):
-        self.number = number
-        self.slots = <uint32_t*>PyMem_Calloc(number, sizeof(uint32_t))
-        self.words = <uint64_t*>PyMem_Calloc(number, sizeof(uint64_t))
-        self.tags = <int64_t*>PyMem_Calloc(number, sizeof(int64_t))
-        self.taken = <view_set*>PyMem_Calloc(number, sizeof(view_set))
-        if self.slots == NULL or self.words == NULL or self.tags == NULL or self.taken == NULL:
-            raise MemoryError()
-
-    def __dealloc__(self):
-        PyMem_Free(self.slots)
-        PyMem_Free(self.words)
-        PyMem_Free(self.tags)
-        PyMem_Free(self.taken)
-
-    cdef void leave(self, Py_ssize_t i, Buffer buf, bint tagged, bint with_message) noexcept:
-        """Detach one buffer; its check was the last thing that could raise."""
-        cdef pong_slot* s = &buf.a.slots[buf.slot]
-        cdef int64_t tag = s.tag
-        self.slots[i] = buf.slot
-        self.words[i] = buf.word
-        if tagged:
-            s.tag = self.tags[i]
-        self.tags[i] = tag
-        s.flags = PONG_HAS_MESSAGE if with_message else 0
-        self.taken[i] = buf.leave()
-        buf.word = 0
-
-    cdef void come_back(self, Py_ssize_t i, Buffer buf) noexcept:
-        """Undo `leave`."""
-        buf.a.slots[buf.slot].tag = self.tags[i]
-        buf.a.slots[buf.slot].flags = 0
-        buf.come_back(self.taken[i], self.words[i])
-
-    cdef void drop(self):
-        """Drop what the buffers have left behind."""
-        cdef Py_ssize_t i
-        for i in range(self.number):
-            drop_set(self.taken[i])
-
-
-cdef tuple as_part(object item):
-    """Return (buffer, tag, message) of one item of `Sender.send_many`."""
-    if isinstance(item, Buffer):
-        return item, None, None
-    if not isinstance(item, tuple) or not 1 <= len(item) <= 3 or not isinstance(item[0], Buffer):
-        raise TypeError(f"each item must be a Buffer or a tuple (Buffer, tag, message), not {item!r}")
-    buf, tag, message = item + (None,) * (3 - len(item))
-    return buf, None if tag is None else as_tag(tag), message
 
 
 @cython.final
@@ -554,6 +495,9 @@ cdef class Receiver:
                 raise Empty("no buffer came within the timeout")
             if not sleep_on((<Views>link.views).arena, &link.place.control.event, seen, deadline):
                 deadline = NOW
+            elif link.take(buf):
+                # Before the bit is set again: it would cost the next sender a wake-up of nobody.
+                return 0
 
     def poll(self, timeout=0):
         """Tell whether a buffer is there, or the end (the next `recv` will not wait).
@@ -589,6 +533,8 @@ cdef class Receiver:
                 return False
             if not sleep_on((<Views>link.views).arena, &link.place.control.event, seen, deadline):
                 deadline = NOW
+            elif link.waiting():
+                return True
 
     def drain(self, max=None):
         """Return all buffers that are there now, without waiting.

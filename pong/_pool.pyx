@@ -1,5 +1,5 @@
 """The pool: its geometry, what happens when it is empty, and its statistics."""
-import math
+import sys
 import warnings
 
 import numpy as np
@@ -66,6 +66,13 @@ cdef object sample_dtype(object dtype):
     return found
 
 
+def sample_order(order):
+    """Return an order of samples, or raise an error that says which ones there are."""
+    if not isinstance(order, str) or order not in ("C", "F"):
+        raise ValueError(f"order must be 'C' (interleaved frames) or 'F' (one plane per channel), not {order!r}")
+    return order
+
+
 cdef class BufferPool:
     """A fixed pool of audio buffers, allocated once.
 
@@ -79,6 +86,9 @@ cdef class BufferPool:
         Audio channels, 1 to 1024.
     dtype : dtype_like
         Sample format in native byte order; packed int24 is ``"V3"``.
+    order : {"C", "F"}
+        How a buffer's samples lie in memory: "C" for frames, channels interleaved; "F" for planes, each channel's
+        samples in one piece, as JACK has them.
     samplerate : float, optional
         Frames per second, kept for who asks; more than 0.
     on_empty : {"allocate", "raise"}
@@ -115,8 +125,8 @@ cdef class BufferPool:
         self.a = &nowhere
 
     def __init__(
-        self, count=16, blocksize=1024, channels=1, dtype="float32", *, samplerate=None, on_empty="allocate",
-        overflow=None, max_links=8, lock_memory=False, timestamps=False,
+        self, count=16, blocksize=1024, channels=1, dtype="float32", *, order="C", samplerate=None,
+        on_empty="allocate", overflow=None, max_links=8, lock_memory=False, timestamps=False,
     ):
         global next_stagger
         cdef pong_header geometry
@@ -129,6 +139,8 @@ cdef class BufferPool:
         cdef uint32_t wide = as_count(channels, "channels", 1, MAX_CHANNELS)
         geometry.max_links = as_count(max_links, "max_links", 1, PONG_MAX_LINKS)
         dtype = sample_dtype(dtype)
+        if sample_order(order) == "F":
+            geometry.plane = geometry.blocksize
         if not isinstance(on_empty, str) or on_empty not in ("allocate", "raise"):
             raise ValueError(f"on_empty must be 'allocate' or 'raise', not {on_empty!r}")
         self.allocate = on_empty == "allocate"
@@ -141,8 +153,9 @@ cdef class BufferPool:
         if samplerate is not None:
             if isinstance(samplerate, (bool, str)) or not hasattr(type(samplerate), "__float__"):
                 raise TypeError(f"samplerate must be a number of frames per second, not {samplerate!r}")
-            if not 0 < samplerate < math.inf:
+            if not 0 < samplerate <= sys.float_info.max:
                 raise ValueError(f"samplerate must be more than 0 and finite, not {samplerate!r}")
+            geometry.samplerate = samplerate
         self._samplerate = samplerate
         geometry.slots = geometry.count + geometry.overflow
         while <uint32_t>1 << geometry.ring_bits < geometry.slots:
@@ -242,13 +255,16 @@ cdef class BufferPool:
         """Wait for a free slot; -1 when the time is up."""
         cdef uint32_t seen
         cdef int32_t slot
+        cdef bint in_time
         while True:
             seen = prepare_wait(&self.a.control.event)
             slot = self.take(self.a.header.count, word)
             if slot >= 0:
                 return slot
-            if not sleep_on(self.arena, &self.a.control.event, seen, deadline):
-                return self.take(self.a.header.count, word)
+            in_time = sleep_on(self.arena, &self.a.control.event, seen, deadline)
+            slot = self.take(self.a.header.count, word)
+            if slot >= 0 or not in_time:
+                return slot
 
     cdef int32_t take_overflow(self, uint64_t* word) except -2:
         """Take an overflow slot, after a warning if it is the first of an episode; -1 when there is none."""
@@ -350,7 +366,7 @@ cdef class BufferPool:
         cdef uint32_t link
         if arena_wiped(self.a):
             return
-        # C4: pairs with C5, C6, C7, C10, C11. A waiter that looks again after it has set its bit sees this.
+        # C4: pairs with C5, C6, C7, C10, C11, C13. A waiter that looks again after it has set its bit sees this.
         store_seq_cst_u32(&self.a.control.closed, 1)
         notify_pool_rt(self.a)
         for link in range(self.a.header.max_links):
@@ -388,6 +404,11 @@ cdef class BufferPool:
         return None if self.views is None else self.views.dtype
 
     @property
+    def order(self):
+        """How samples lie in memory: "C" for interleaved frames, "F" for one plane per channel."""
+        return "F" if self.a.header.plane else "C"
+
+    @property
     def samplerate(self):
         """Frames per second, as given; None if not."""
         return self._samplerate
@@ -408,8 +429,8 @@ cdef class BufferPool:
         if self.closed:
             return "<pong.BufferPool closed>"
         return (
-            f"<pong.BufferPool {len(self)} x {self.blocksize} frames, {self.channels} channels, {self.dtype}: "
-            f"{self.free} free>"
+            f"<pong.BufferPool {len(self)} x {self.blocksize} frames, {self.channels} channels, {self.dtype}"
+            f"{', planar' if self.a.header.plane else ''}: {self.free} free>"
         )
 
     def __reduce_ex__(self, protocol):

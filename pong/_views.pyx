@@ -12,7 +12,8 @@ cimport numpy as cnp
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uintptr_t
+from libc.string cimport memcpy
 
 from pong._arena cimport Arena, LEASES, PINS, balance_add
 from pong.kernel.arena cimport slot_samples_rt
@@ -42,7 +43,11 @@ cdef extern from "numpy/arrayobject.h":
     int PyArray_FLAGS(PyArrayObject* array) noexcept
     PyObject* PyArray_BASE(PyArrayObject* array) noexcept
     PyArray_Descr* PyArray_DESCR(PyArrayObject* array) noexcept
+    void PyArray_ENABLEFLAGS(PyArrayObject* array, int flags) noexcept
+    void PyArray_CLEARFLAGS(PyArrayObject* array, int flags) noexcept
     enum:
+        NPY_ARRAY_C_CONTIGUOUS
+        NPY_ARRAY_F_CONTIGUOUS
         NPY_ARRAY_WRITEABLE
         NPY_ARRAY_OWNDATA
 
@@ -83,14 +88,18 @@ cdef class Views:
     """
 
     def __cinit__(self, Arena arena, object dtype, Py_ssize_t channels):
-        cdef object like = np.empty((arena.a.header.blocksize, channels), dtype)
+        cdef uint32_t plane = arena.a.header.plane
+        cdef object like = np.empty((arena.a.header.blocksize, channels), dtype, "F" if plane else "C")
         self.arena = arena
         self.dtype = dtype
         self.blocksize = arena.a.header.blocksize
         self.channels = channels
         self.slots = arena.a.header.slots
-        self.strides[0] = channels * dtype.itemsize
-        self.strides[1] = dtype.itemsize
+        self.strides[0] = dtype.itemsize if plane else channels * dtype.itemsize
+        self.strides[1] = (plane or 1) * dtype.itemsize
+        # Fewer frames than there is room for leave holes between planes: such samples are not contiguous any more.
+        self.varying = NPY_ARRAY_F_CONTIGUOUS if plane and channels > 1 else 0
+        self.whole = 0 if self.varying else NPY_ARRAY_C_CONTIGUOUS
         self.sets = <view_set*>PyMem_Calloc(self.slots, sizeof(view_set))
         if self.sets == NULL:
             raise MemoryError()
@@ -125,6 +134,15 @@ cdef class Views:
             raise
         return array
 
+    cdef void set_length(self, PyObject* samples, uint32_t frames) noexcept:
+        """Change the first dimension of a slot's `samples`, and the flag that depends on it."""
+        PyArray_DIMS(<PyArrayObject*>samples)[0] = frames
+        if self.varying:
+            if frames == self.arena.a.header.blocksize:
+                PyArray_ENABLEFLAGS(<PyArrayObject*>samples, self.varying)
+            else:
+                PyArray_CLEARFLAGS(<PyArrayObject*>samples, self.varying)
+
     cdef PyObject* open(self, uint32_t slot, uint32_t frames) except NULL:
         """Return a slot's `samples` for its new owner, made unless there is one for reuse."""
         cdef view_set* own = &self.sets[slot]
@@ -132,7 +150,7 @@ cdef class Views:
         cdef PyObject* root
         cdef PyObject* samples
         if own.samples != NULL:
-            PyArray_DIMS(<PyArrayObject*>own.samples)[0] = frames
+            self.set_length(own.samples, frames)
             return own.samples
         lease = Lease.__new__(Lease)
         lease.arena = self.arena
@@ -149,7 +167,7 @@ cdef class Views:
         own.lease = <PyObject*>lease
         own.root = root
         own.samples = samples
-        PyArray_DIMS(<PyArrayObject*>samples)[0] = frames
+        self.set_length(samples, frames)
         return samples
 
     cdef bint pristine(self, PyObject* array, uint32_t slot, PyObject* base) noexcept:
@@ -162,7 +180,7 @@ cdef class Views:
             and PyArray_STRIDES(x)[0] == self.strides[0]
             and PyArray_STRIDES(x)[1] == self.strides[1]
             and <PyObject*>PyArray_DESCR(x) == <PyObject*>self.dtype
-            and PyArray_FLAGS(x) == self.flags
+            and PyArray_FLAGS(x) | self.varying == self.flags
             and PyArray_BASE(x) == base
         )
 
@@ -184,7 +202,7 @@ cdef class Views:
         cdef view_set* own = &self.sets[slot]
         if not self.pristine(own.samples, slot, own.root) or PyArray_DIMS(<PyArrayObject*>own.samples)[0] != before:
             return False
-        PyArray_DIMS(<PyArrayObject*>own.samples)[0] = frames
+        self.set_length(own.samples, frames)
         return True
 
     cdef object view(self, uint32_t slot, Py_ssize_t frames):
@@ -193,6 +211,32 @@ cdef class Views:
         result = <object>array
         Py_XDECREF(array)
         return result
+
+    cdef bint planes_fit(self, uint32_t slot, PyObject* array) noexcept:
+        """Tell whether an array can be copied into a slot plane by plane: each in one piece, and none of them there."""
+        cdef PyArrayObject* x = <PyArrayObject*>array
+        cdef Py_ssize_t between = PyArray_STRIDES(x)[1] * (self.channels - 1)
+        cdef uintptr_t low = <uintptr_t>PyArray_DATA(x)
+        cdef uintptr_t high = low + PyArray_DIMS(x)[0] * self.strides[0]
+        cdef uintptr_t start = <uintptr_t>slot_samples_rt(&self.arena.a, slot)
+        if between < 0:
+            low += between
+        else:
+            high += between
+        return (
+            <PyObject*>PyArray_DESCR(x) == <PyObject*>self.dtype
+            and PyArray_STRIDES(x)[0] == self.strides[0]
+            and (high <= start or low >= start + self.arena.a.header.stride)
+        )
+
+    cdef void write_planes(self, uint32_t slot, PyObject* array) noexcept:
+        """Copy the channels of an array that fits, each in one piece."""
+        cdef PyArrayObject* x = <PyArrayObject*>array
+        cdef unsigned char* to = slot_samples_rt(&self.arena.a, slot)
+        cdef const unsigned char* source = <const unsigned char*>PyArray_DATA(x)
+        cdef Py_ssize_t c
+        for c in range(self.channels):
+            memcpy(to + c * self.strides[1], source + c * PyArray_STRIDES(x)[1], PyArray_DIMS(x)[0] * self.strides[0])
 
     cdef bint detachable(self, uint32_t slot) noexcept:
         """Tell whether an opened `samples` has a dimension to detach it by, and the root still holds the lease."""
@@ -241,4 +285,5 @@ cdef class Views:
             balance_add(PINS, -1)
             slot_unpin(&self.arena.a, slot)
         if PyArray_NDIM(<PyArrayObject*>own.samples):
+            # Flags are still those of this length.
             PyArray_DIMS(<PyArrayObject*>own.samples)[0] = frames

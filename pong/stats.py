@@ -1,8 +1,8 @@
-"""What `BufferPool.stats` returns: plain, frozen values."""
+"""What the `stats` of pools and streams return: plain, frozen values."""
 
 from dataclasses import dataclass
 
-__all__ = ["Histogram", "LinkStats", "PoolStats"]
+__all__ = ["Histogram", "LinkStats", "PoolStats", "StreamStats"]
 
 
 @dataclass(frozen=True)
@@ -123,3 +123,37 @@ class PoolStats:
     exhausted: int
     hold: Histogram
     links: tuple[LinkStats, ...]
+
+
+@dataclass(frozen=True)
+class StreamStats:
+    """The state of a stream: what `InputStream.stats` and the others return.
+
+    Attributes
+    ----------
+    callbacks : int
+        Callbacks of the device since the start.
+    position : int
+        Frames since the start, lost ones among them.
+    lost : int
+        Frames lost on the way in: no buffer was free, or the device came too late.
+    underflow : int
+        Frames of silence played because nothing had been sent.
+    xruns : int
+        How often the device itself has told of a loss; a flag, not a count of frames.
+    cpu_load : float
+        The share of the time that callbacks take, as the device measures it: from 0 to 1.
+    pool : PoolStats or None
+        The pool of the input.
+    output_pool : PoolStats or None
+        The pool of the output, unless it is the same.
+    """
+
+    callbacks: int
+    position: int
+    lost: int
+    underflow: int
+    xruns: int
+    cpu_load: float
+    pool: PoolStats | None
+    output_pool: PoolStats | None

@@ -26,7 +26,7 @@
 #endif
 
 #define PONG_MAGIC 0x31676e6f70a5c0deu
-#define PONG_ABI 1
+#define PONG_ABI 3
 #define PONG_LINE 128
 #define PONG_MAX_SLOTS 1024   /* of the pool; as many overflow slots again */
 #define PONG_MAX_LINKS 1024
@@ -76,7 +76,9 @@ typedef struct {              /* written once, before anybody else can see it */
     uint32_t ring_stride;     /* entries between the beginnings of two rings: whole lines */
     uint32_t timed;           /* time stamps and histograms on */
     uint32_t stagger;         /* bytes from a page boundary to the first sample */
-    uint32_t unused[11];
+    uint32_t plane;           /* samples from one channel's plane to the next in a slot; 0: interleaved frames */
+    uint32_t unused[8];
+    double samplerate;        /* frames per second; 0: not known */
 } pong_header;
 
 typedef struct {              /* written by the acquiring side alone */

@@ -40,6 +40,8 @@ cdef extern from "pong/kernel/layout.h" nogil:
         uint32_t ring_stride
         uint32_t timed
         uint32_t stagger
+        uint32_t plane
+        double samplerate
 
     ctypedef struct pong_acquirer:
         uint64_t* mask

@@ -3,7 +3,7 @@ from libc.stdint cimport int32_t, uint32_t
 from libc.string cimport memset
 
 from pong.kernel.atomic cimport fetch_or_seq_cst_u32, load_seq_cst_u32, store_relaxed_u64, store_seq_cst_u32
-from pong.kernel.layout cimport PONG_IDLE, PONG_RECEIVER_CLOSED, pong_arena, pong_histogram, pong_link
+from pong.kernel.layout cimport PONG_IDLE, pong_arena, pong_histogram, pong_link
 from pong.kernel.wait cimport notify_link_rt, notify_pool_rt
 
 
@@ -31,12 +31,11 @@ cdef inline void link_begin(pong_arena* a, uint32_t link) noexcept nogil:
 
 cdef inline void link_close(pong_arena* a, uint32_t link, uint32_t side) noexcept nogil:
     """Say that one side of a link is closed, and wake its receivers."""
-    # C2: pairs with C1, C3. Set before the receiver drains: a later send sees it, an earlier one is drained.
+    # C2: pairs with C1, C3, C12. Set before the receiver drains: a later send sees it, an earlier one is drained.
     fetch_or_seq_cst_u32(&a.links[link].control.closed, side)
     notify_link_rt(a, &a.links[link])
-    if side == PONG_RECEIVER_CLOSED:
-        # A native sender may be waiting for a slot that it would send here.
-        notify_pool_rt(a)
+    # A native sender may be waiting for a slot that it would send here.
+    notify_pool_rt(a)
 
 
 cdef inline void link_end(pong_arena* a, uint32_t link) noexcept nogil:

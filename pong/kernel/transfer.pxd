@@ -143,26 +143,37 @@ cdef inline int send_rt(pong_arena* a, uint32_t link, uint32_t slot, uint64_t* w
 
 
 cdef inline bint send_batch_rt(
-    pong_arena* a, uint32_t link, const uint32_t* slots, const uint64_t* words, uint32_t number
+    pong_arena* a, uint32_t link, const uint32_t* slots, uint64_t* words, uint32_t number
 ) noexcept nogil:
-    """Transfer several owned slots, all or none; the receiver sees all of them at once. False: one was stale."""
+    """Transfer several owned slots, all or none; the receiver sees all of them at once.
+
+    False: one was stale, and the caller keeps the others, with new words if it had to take them back.
+    """
     cdef pong_link* place = &a.links[link]
     cdef uint64_t head = load_relaxed_u64(&place.sender.head)
     cdef uint64_t now = pong_now() if a.header.timed else 0
-    cdef uint32_t i, back
-    cdef uint64_t word
+    cdef uint32_t i, back, left = number
     for i in range(number):
         if not send_claim_rt(a, link, slots[i], words[i], i):
             for back in range(i):
-                word = words[back]
-                send_retract_rt(a, slots[back], owner_after_rt(word, link, PONG_QUEUED), &word)
+                send_retract_rt(a, slots[back], owner_after_rt(words[back], link, PONG_QUEUED), &words[back])
             return False
         a.slots[slots[i]].sent_at = now
     for i in range(number - 1, 0, -1):
         ring_fill_rt(a, link, head + i, slots[i])
     ring_publish_rt(a, link, head, slots[0])
     store_relaxed_u64(&place.sender.head, head + number)
-    add_rt(&place.sender.sent, number)
+    # C12: pairs with C2. As in send_rt; but some may be drained already, so that the rest cannot be refused any more:
+    # they have been sent, and go home in the receiver's place. The last one first, against the order of draining, so
+    # that what is drained has no hole.
+    if load_seq_cst_u32(&place.control.closed) & PONG_RECEIVER_CLOSED:
+        while left and send_retract_rt(
+            a, slots[left - 1], owner_after_rt(words[left - 1], link, PONG_QUEUED), &words[left - 1]
+        ):
+            left -= 1
+            release_rt(a, slots[left], words[left])
+    # What no receiver counts is not counted here either.
+    add_rt(&place.sender.sent, left)
     notify_link_rt(a, place)
     return True
 

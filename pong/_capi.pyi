@@ -1,0 +1,6 @@
+from typing import final
+
+table: object
+
+@final
+class End: ...

@@ -7,9 +7,27 @@ from libc.stdint cimport int32_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from pong.kernel.arena cimport slot_samples_rt
-from pong.kernel.layout cimport pong_arena, pong_slot
+from pong.kernel.atomic cimport load_relaxed_u64, load_seq_cst_u32
+from pong.kernel.layout cimport PONG_RECEIVER_CLOSED, PONG_SENDER_CLOSED, pong_arena, pong_slot
 from pong.kernel.meter cimport add_rt, count_rt
+from pong.kernel.opening cimport link_close, link_closed
 from pong.kernel.transfer cimport SENT, acquire_rt, link_open_rt, recv_rt, release_rt, send_rt
+from pong.streams.chain cimport chain, process_rt
+
+cdef enum:
+    # What a device does
+    CAPTURES = 1                 # its input goes to the program, block by block
+    PLAYS = 2                    # its output comes from the program, block by block
+    # What it was asked to do, each stronger than the one before
+    STOP = 1                     # input ends, output goes on to the end of what was sent
+    ABORT = 2                    # both end
+    # Bits of a block's status, as PortAudio's PaStreamCallbackFlags
+    INPUT_OVERFLOW = 2
+    OUTPUT_UNDERFLOW = 4
+
+# How often a sleeper looks at what wakes nobody, in nanoseconds.
+cdef enum:
+    SLICE = 50000000
 
 ctypedef struct capture_state:
     pong_arena* a
@@ -21,6 +39,8 @@ ctypedef struct capture_state:
     uint64_t lost                # frames lost since the last block that was sent: the gap of the next one
     uint64_t lost_ever           # any thread may read it
     uint16_t time_source
+    double samplerate
+    const chain* steps           # what runs on each block before it is sent; NULL: nothing
 
 ctypedef struct playback_state:
     pong_arena* a
@@ -30,6 +50,18 @@ ctypedef struct playback_state:
     uint32_t done                # frames of it that have been played
     uint64_t underflow           # frames of silence played because nothing was there; any thread may read it
     int silence                  # the byte that silence is made of
+    double samplerate
+    const chain* steps           # what runs on each block before it is played; NULL: nothing
+
+
+cdef inline bint pool_closed(pong_arena* a) noexcept nogil:
+    # C11: pairs with C4. Set before the wake-up: who sleeps on it looks again.
+    return load_seq_cst_u32(&a.control.closed) != 0
+
+
+cdef inline bint nothing_comes(playback_state* p) noexcept nogil:
+    """Tell whether there will be no more to play than was sent before; to be asked before looking for that."""
+    return link_closed(p.a, p.link) or pool_closed(p.a)
 
 
 cdef inline bint capture_ready_rt(capture_state* c) noexcept nogil:
@@ -50,6 +82,8 @@ cdef inline void capture_lose_rt(capture_state* c, uint64_t frames) noexcept nog
 cdef inline bint capture_send_rt(capture_state* c) noexcept nogil:
     """Send the block as far as it is filled; False: the link is closed, and its frames are lost."""
     c.a.slots[c.slot].frames = c.filled
+    if c.steps != NULL:
+        process_rt(c.steps, c.a, c.slot, load_relaxed_u64(&c.a.links[c.link].sender.sent), c.samplerate)
     if send_rt(c.a, c.link, c.slot, &c.word) == SENT:
         c.lost = 0
         c.slot = -1
@@ -62,36 +96,52 @@ cdef inline bint capture_send_rt(capture_state* c) noexcept nogil:
     return False
 
 
+cdef inline uint32_t capture_room_rt(
+    capture_state* c, uint32_t number, double time, uint32_t status
+) noexcept nogil:
+    """Return for how many of ``number`` frames there is room in the block being filled, a new one if need be.
+
+    With no free slot there is none: the frames are dropped, counted and told in the gap of the next block (I6).
+    """
+    cdef pong_slot* s
+    if not capture_ready_rt(c):
+        capture_lose_rt(c, number)
+        add_rt(&c.position, number)
+        return 0
+    s = &c.a.slots[c.slot]
+    if c.filled == 0:
+        s.position = c.position
+        s.gap = c.lost
+        s.time = time
+        s.time_source = c.time_source
+    s.status |= status
+    return min(number, c.a.header.blocksize - c.filled)
+
+
+cdef inline bint capture_took_rt(capture_state* c, uint32_t number) noexcept nogil:
+    """Count frames that were put into the block, and send it when it is full; False: the link is closed."""
+    c.filled += number
+    add_rt(&c.position, number)
+    return c.filled < c.a.header.blocksize or capture_send_rt(c)
+
+
 cdef inline bint capture_rt(
     capture_state* c, const unsigned char* frames, uint32_t number, double time, double seconds_per_frame,
     uint32_t status,
 ) noexcept nogil:
     """Take in what one callback delivers: any number of frames, into as many blocks as they fill.
 
-    ``time`` is that of the first frame. With no free slot the frames that do not fit anywhere are dropped, counted and
-    told in the gap of the next block (I6). False: the link is closed.
+    ``time`` is that of the first frame. False: the link is closed.
     """
     cdef uint64_t frame_bytes = c.a.header.frame_bytes
     cdef uint32_t done = 0, part
-    cdef pong_slot* s
     while done < number:
-        if not capture_ready_rt(c):
-            capture_lose_rt(c, number - done)
-            add_rt(&c.position, number - done)
+        part = capture_room_rt(c, number - done, time + done * seconds_per_frame, status)
+        if part == 0:
             return link_open_rt(c.a, &c.a.links[c.link])
-        s = &c.a.slots[c.slot]
-        if c.filled == 0:
-            s.position = c.position
-            s.gap = c.lost
-            s.time = time + done * seconds_per_frame
-            s.time_source = c.time_source
-        s.status |= status
-        part = min(number - done, c.a.header.blocksize - c.filled)
         memcpy(slot_samples_rt(c.a, c.slot) + c.filled * frame_bytes, frames + done * frame_bytes, part * frame_bytes)
-        c.filled += part
-        add_rt(&c.position, part)
         done += part
-        if c.filled == c.a.header.blocksize and not capture_send_rt(c):
+        if not capture_took_rt(c, part):
             return False
     return True
 
@@ -104,6 +154,12 @@ cdef inline bint capture_end_rt(capture_state* c) noexcept nogil:
         release_rt(c.a, c.slot, c.word)
         c.slot = -1
     return True
+
+
+cdef inline void capture_close_rt(capture_state* c) noexcept nogil:
+    """Send the last block and close the link: the receiver gets what there is, then the end."""
+    capture_end_rt(c)
+    link_close(c.a, c.link, PONG_SENDER_CLOSED)
 
 
 cdef inline void capture_skip_rt(capture_state* c, uint64_t frames) noexcept nogil:
@@ -130,7 +186,16 @@ cdef inline bint playback_ready_rt(playback_state* p) noexcept nogil:
         p.done = 0
         if p.a.slots[p.slot].frames == 0:
             playback_done_rt(p)
+        elif p.steps != NULL:
+            process_rt(p.steps, p.a, p.slot, p.a.slots[p.slot].seq, p.samplerate)
     return True
+
+
+cdef inline void playback_played_rt(playback_state* p, uint32_t number) noexcept nogil:
+    """Count frames of the block in hand as played, and give it back after its last one."""
+    p.done += number
+    if p.done == p.a.slots[p.slot].frames:
+        playback_done_rt(p)
 
 
 cdef inline uint32_t playback_rt(playback_state* p, unsigned char* frames, uint32_t number) noexcept nogil:
@@ -140,10 +205,8 @@ cdef inline uint32_t playback_rt(playback_state* p, unsigned char* frames, uint3
     while done < number and playback_ready_rt(p):
         part = min(number - done, p.a.slots[p.slot].frames - p.done)
         memcpy(frames + done * frame_bytes, slot_samples_rt(p.a, p.slot) + p.done * frame_bytes, part * frame_bytes)
-        p.done += part
         done += part
-        if p.done == p.a.slots[p.slot].frames:
-            playback_done_rt(p)
+        playback_played_rt(p, part)
     return done
 
 
@@ -155,6 +218,17 @@ cdef inline void playback_miss_rt(playback_state* p, unsigned char* frames, uint
 
 cdef inline void playback_end_rt(playback_state* p) noexcept nogil:
     """Give back the block in hand and everything that was sent and is not going to be played."""
+    cdef uint64_t word
+    cdef int32_t slot
     playback_done_rt(p)
-    while playback_ready_rt(p):
-        playback_done_rt(p)
+    while True:
+        slot = recv_rt(p.a, p.link, &word)
+        if slot < 0:
+            return
+        release_rt(p.a, slot, word)
+
+
+cdef inline void playback_close_rt(playback_state* p) noexcept nogil:
+    """Play no more: senders are told, and what was sent goes home."""
+    link_close(p.a, p.link, PONG_RECEIVER_CLOSED)
+    playback_end_rt(p)

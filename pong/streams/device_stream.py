@@ -1,144 +1,96 @@
 """What streams of every direction share: the device, its pools and links, and its life."""
 
-import atexit
-import math
-import sys
 import time
-import weakref
-
-import numpy as np
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
 
 from pong._pool import BufferPool
 from pong.errors import ClosedError, StreamError
+from pong.stats import StreamStats
+from pong.streams import at_exit
+from pong.streams.ends import link_of
+from pong.streams.opening import choose_backend, choose_order
 from pong.streams.settings import CallbackFlags, StreamTime
-from pong.streams.virtual import VirtualDevice
 
-BACKENDS = ("virtual",)
-LATENCIES = {"low": 0.02, "high": 0.1}
-
-open_streams: weakref.WeakSet = weakref.WeakSet()
-
-
-@atexit.register
-def close_all():
-    """Close every stream that is still open: what it has written is finished."""
-    for each in list(open_streams):
-        try:
-            each.close()
-        except BaseException:
-            # The others are still to be closed.
-            sys.excepthook(*sys.exc_info())
-
-
-def check_choice(name, value, allowed):
-    """Raise unless a value is one of those that are allowed."""
-    if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
-
-
-def check_duplex(pool, callback_size, prefill):
-    """Raise if the device and a program that sends on what it receives would wait for each other without a clock."""
-    sizes = [int(size) for size in np.atleast_1d(callback_size)]
-    blocksize = pool.blocksize
-    # Callbacks may end at each multiple of this within a block, at the worst one step before its end.
-    step = math.gcd(blocksize, *sizes)
-    if prefill < blocksize - step:
-        raise ValueError(
-            f"prefill must be at least {blocksize - step} frames, not {prefill}: without a clock the device would wait "
-            f"for a block of {blocksize} that it has not heard yet"
-        )
-    # The blocks that are touched by what a callback hears and by what is yet to be played.
-    most = max(sizes) + prefill
-    needed = max(-(-end // blocksize) - (end - most) // blocksize for end in range(0, blocksize, step))
-    if len(pool) < needed:
-        raise ValueError(
-            f"buffers must be at least {needed}, not {len(pool)}, for callbacks of {max(sizes)} frames that are sent "
-            f"on in blocks of {blocksize} and played after {prefill} frames of silence"
-        )
+# Where each back end is; one is imported when it is first asked for, and the library behind it with it.
+SETUPS = {
+    "portaudio": ("pong.streams.portaudio", "PortAudioSetup"),
+    "jack": ("pong.streams.jack", "JackSetup"),
+    "miniaudio": ("pong.streams.miniaudio", "MiniaudioSetup"),
+    "virtual": ("pong.streams.virtual_setup", "VirtualSetup"),
+}
 
 
 class DeviceStream:
     """A device, the pools and links between it and the program, and its life from start to close."""
 
-    def __init__(self, card_in, card_out, *, blocksize, latency, settings, callback, backend, buffers, prefill):
-        check_choice("backend", backend, BACKENDS)
-        if isinstance(latency, str):
-            check_choice("latency", latency, tuple(LATENCIES))
-            latency = LATENCIES[latency]
-        self._cards = [card for card in (card_in, card_out) if card is not None]
-        self._callback = callback
+    def __init__(self, request, *, backend, blocksize, buffers, prefill, pools, links, **common):
         # Until it is made as a whole there is nothing to close.
         self._closed = True
         self._started = self._stopped = self._told = False
-        self.samplerate = self._cards[0].samplerate
-        self.latency = LATENCIES["high"] if latency is None else latency
-        self._input, self._output = card_in, card_out
         self._sender = self._receiver = self.pool = self.output_pool = None
-        callback_size = settings.callback_size
-        parts = {}
+        callback = request.callback
+        given = [
+            link_of(pool, link, name)
+            for pool, link, name in zip(pools, links, ("the input's", "the output's"), strict=True)
+        ]
+        self.backend, request = choose_backend(backend, fit(request, given))
+        orders = choose_order(request, self.backend)
         if callback is not None:
             if not callable(callback):
                 raise TypeError(f"callback must be callable, not {callback!r}")
-            callback_size = callback_size if blocksize is None else blocksize
-            parts["callback"] = self._call
-            if card_out is not None:
-                parts["output_format"] = (card_out.channels, card_out.dtype)
-            if prefill is not None:
-                parts["prefill"] = prefill
-        else:
-            blocksize = 1024 if blocksize is None else blocksize
-            parts.update(self._open_links(buffers, blocksize))
-            if card_in is not None and card_out is not None:
-                parts["prefill"] = blocksize if prefill is None else prefill
-            elif prefill is not None:
-                parts["prefill"] = prefill
-        self._device_ends = [parts.get("capture"), parts.get("playback")]
-        self.blocksize = blocksize
-        speed = settings.speed
-        if speed == "auto":
-            # What has an end waits; what has none would never.
-            speed = 0 if (card_out if card_in is None else card_in).has_end else 1
-        self._stepped = speed is None
-        self._device = VirtualDevice(
-            self.samplerate,
-            source=None if card_in is None else card_in.source,
-            sink=None if card_out is None else card_out.sink,
-            callback_size=callback_size,
-            speed=speed,
-            latency=self.latency,
-            **parts,
-        )
-        if speed == 0 and callback is None and card_in is not None and card_out is not None:
-            check_duplex(self.pool, callback_size, parts["prefill"])
-        if card_out is not None:
-            card_out.open()
-        self._closed = False
-        open_streams.add(self)
-
-    def _open_links(self, buffers, blocksize):
-        """Make the pools and the links; return what the device gets of them."""
-        parts = {}
-        samplerate = self.samplerate
-        if self._input is not None:
-            channels, dtype = self._input.channels, self._input.dtype
-            self.pool = BufferPool(
-                buffers, blocksize, channels, dtype, samplerate=samplerate, on_empty="raise", max_links=2
+            if any(given) or common["process"] is not None or common["process_output"] is not None:
+                raise ValueError("pool, link and process do not go with a callback, which has no buffers")
+            request = replace(
+                request,
+                callback=partial(call, callback, request.hears, request.plays),
+                callback_size=request.callback_size if blocksize is None else blocksize,
             )
-            parts["capture"], self._receiver = self.pool.link()
-        if self._output is not None:
-            channels, dtype = self._output.channels, self._output.dtype
-            self.output_pool = self.pool
-            if self.pool is None or (self.pool.channels, self.pool.dtype) != (channels, dtype):
-                self.output_pool = BufferPool(
-                    buffers, blocksize, channels, dtype, samplerate=samplerate, on_empty="raise", max_links=1
-                )
-            self._sender, parts["playback"] = self.output_pool.link()
-        return parts
+        module, name = SETUPS[self.backend]
+        setup = getattr(import_module(module), name)(request)
+        try:
+            capture = playback = None
+            if callback is None:
+                blocksize = next((each.blocksize for each in given if each), 1024) if blocksize is None else blocksize
+                capture, playback = self._open_links(setup, given, buffers, blocksize, orders)
+            if prefill is None and capture is not None and playback is not None:
+                prefill = setup.default_prefill(blocksize)
+            self._device = setup.open(capture, playback, self.pool, prefill=prefill, **common)
+        except BaseException:
+            setup.close()
+            raise
+        self.samplerate, self.blocksize, self._cards = setup.samplerate, blocksize, setup.cards
+        self._setup, self._orders = setup, orders
+        self._device_ends = capture, playback
+        self._closed = False
+        at_exit.add(self)
 
-    def _call(self, indata, outdata, frames, time, status):
-        """Call the program's callback with the arguments that this direction has."""
-        data = [array for array, card in ((indata, self._input), (outdata, self._output)) if card is not None]
-        self._callback(*data, frames, StreamTime(*time), CallbackFlags(status))
+    def _open_links(self, setup, given, buffers, blocksize, orders):
+        """Make the pools and links that were not given; return the device's ends of the links."""
+        ends = [None, None]
+        for place, wanted in enumerate((setup.input, setup.output)):
+            if wanted is None:
+                continue
+            order, pool, sender, receiver = orders[place], None, None, None
+            if given[place]:
+                pool, sender, receiver = given[place].ends(wanted, order, blocksize)
+            if sender is None:
+                if pool is None and place and self.pool is not None and given[0] is None:
+                    # Both directions have one format: received buffers can be sent on.
+                    one = self.pool
+                    pool = one if (one.channels, one.dtype, one.order) == (*wanted, order) else None
+                if pool is None:
+                    pool = BufferPool(
+                        buffers, blocksize, *wanted, order=order, samplerate=setup.samplerate, on_empty="raise",
+                        max_links=2,
+                    )
+                sender, receiver = pool.link()
+            if place:
+                self.output_pool, self._sender, ends[1] = pool, sender, receiver
+            else:
+                self.pool, ends[0], self._receiver = pool, sender, receiver
+        return ends
 
     def start(self):
         """Start the device; a stream can be started once.
@@ -146,13 +98,17 @@ class DeviceStream:
         Raises
         ------
         StreamError
-            It was started before.
+            It was started before, or the sound card's library refuses.
         ClosedError
             It is closed.
+        RuntimeError
+            Another stream acquires from the pool, or uses the link.
+        OSError
+            The system gives no thread.
 
         Notes
         -----
-        Thread: any. Blocks: no. Allocates: threads.
+        Thread: any. Blocks: for the sound card's library. Allocates: threads.
         """
         if self._closed:
             raise ClosedError("the stream is closed")
@@ -218,7 +174,7 @@ class DeviceStream:
         """Ask the device to end, and wait until it and the sound card's own threads have."""
         ask()
         if self._started:
-            while self._stepped and self._device.active and self._device.step():
+            while self._setup.speed is None and self._device.active and self._device.step():
                 pass
             self._device.wait()
             for card in self._cards:
@@ -294,7 +250,7 @@ class DeviceStream:
             return
         self._device.close()
         self._closed = self._stopped = True
-        open_streams.discard(self)
+        at_exit.discard(self)
         for card in self._cards:
             card.start()
             card.join()
@@ -314,6 +270,8 @@ class DeviceStream:
         failure = self._failure
         if failure is not None and not self._told:
             self._told = True
+            if isinstance(failure, StreamError):
+                raise failure
             what = "the callback raised" if failure is self._device.error else "the device failed:"
             raise StreamError(f"{what} {type(failure).__name__}: {failure}") from failure
 
@@ -334,8 +292,49 @@ class DeviceStream:
 
     @property
     def time(self):
-        """Seconds of the stream, on the clock of `Buffer.time`."""
+        """Seconds, on the clock of `Buffer.time`."""
         return self._device.time
+
+    @property
+    def latency(self):
+        """Seconds between the program and the air, as the device tells; of the input and the output as a pair.
+
+        A virtual device: how late a callback may be before frames are lost.
+        """
+        return self._device.latency
+
+    @property
+    def cpu_load(self):
+        """The share of the time that callbacks take, as the device measures it: from 0 to 1."""
+        return self._device.cpu_load
+
+    def stats(self, reset=False):
+        """Return how the stream and its pools are doing.
+
+        Parameters
+        ----------
+        reset : bool
+            Let the pools' counters begin anew, as `BufferPool.stats`.
+
+        Returns
+        -------
+        StreamStats
+
+        Notes
+        -----
+        Thread: any. Blocks: no. Allocates: yes.
+        """
+        device = self._device
+        return StreamStats(
+            callbacks=device.callbacks,
+            position=device.position,
+            lost=device.lost,
+            underflow=device.underflow,
+            xruns=device.xruns,
+            cpu_load=device.cpu_load,
+            pool=None if self.pool is None else self.pool.stats(reset),
+            output_pool=None if self.output_pool in (None, self.pool) else self.output_pool.stats(reset),
+        )
 
     @property
     def position(self):
@@ -356,3 +355,27 @@ class DeviceStream:
     def __del__(self):
         if not self.__dict__.get("_closed", True):
             self.close()
+
+
+def fit(request, given):
+    """Return a request with what the program's own pools say about formats, where it says nothing itself."""
+    channels, dtype, rate, order = (
+        list(request.channels), list(request.dtype), request.samplerate, list(request.order)
+    )
+    for place, each in enumerate(given):
+        if each is None:
+            continue
+        channels[place] = each.channels if channels[place] is None else channels[place]
+        dtype[place] = each.dtype if dtype[place] is None else dtype[place]
+        rate = each.samplerate if rate is None else rate
+        # One channel is the same memory in both orders.
+        order[place] = each.order if order[place] is None and each.channels > 1 else order[place]
+    return replace(
+        request, channels=tuple(channels), dtype=tuple(dtype), samplerate=rate, order=tuple(order)
+    )
+
+
+def call(callback, hears, plays, indata, outdata, frames, time, status):
+    """Call the program's callback with the arguments that this direction has."""
+    data = [array for array, there in ((indata, hears), (outdata, plays)) if there]
+    callback(*data, frames, StreamTime(*time), CallbackFlags(status))

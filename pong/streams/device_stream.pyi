@@ -1,39 +1,53 @@
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, SupportsIndex
-from weakref import WeakSet
+from typing import Any, Literal, SupportsIndex
 
+from typing_extensions import Self
+
+from pong._link import Receiver, Sender
 from pong._pool import BufferPool
-from pong.streams.settings import VirtualSettings
-from pong.streams.virtual_card import CardInput, CardOutput
+from pong.stats import StreamStats
+from pong.streams.opening import Request
 
-BACKENDS: tuple[str, ...]
-LATENCIES: dict[str, float]
-open_streams: WeakSet[DeviceStream]
+SETUPS: dict[str, tuple[str, str]]
 
-def close_all() -> None: ...
-def check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None: ...
-def check_duplex(pool: BufferPool, callback_size: Any, prefill: int) -> None: ...
+def fit(request: Request, given: list[Any]) -> Request: ...
+def call(
+    callback: Callable[..., object],
+    hears: bool,
+    plays: bool,
+    indata: Any,
+    outdata: Any,
+    frames: int,
+    time: tuple[float, float, float],
+    status: int,
+) -> None: ...
 
 class DeviceStream:
     samplerate: float
-    latency: float
-    blocksize: int | None
+    blocksize: SupportsIndex | None
+    backend: Literal["portaudio", "jack", "miniaudio", "virtual"]
     pool: BufferPool | None
     output_pool: BufferPool | None
     def __init__(
         self,
-        card_in: CardInput | None,
-        card_out: CardOutput | None,
+        request: Request,
         *,
+        backend: str | None,
         blocksize: SupportsIndex | None,
-        latency: float | str | None,
-        settings: VirtualSettings,
-        callback: Callable[..., object] | None,
-        backend: str,
         buffers: SupportsIndex,
         prefill: SupportsIndex | None,
+        pools: tuple[BufferPool | None, BufferPool | None],
+        links: tuple[tuple[Sender, Receiver] | None, tuple[Sender, Receiver] | None],
+        **common: Any,
     ) -> None: ...
+    def start(self) -> None: ...
+    def stop(self, wait: bool = True) -> None: ...
+    def abort(self, wait: bool = True) -> None: ...
+    def wait(self, timeout: float | None = None) -> bool: ...
+    def step(self, callbacks: SupportsIndex = 1) -> bool: ...
+    def close(self) -> None: ...
+    def stats(self, reset: bool = False) -> StreamStats: ...
     @property
     def active(self) -> bool: ...
     @property
@@ -43,14 +57,12 @@ class DeviceStream:
     @property
     def time(self) -> float: ...
     @property
+    def latency(self) -> float | tuple[float, float]: ...
+    @property
+    def cpu_load(self) -> float: ...
+    @property
     def position(self) -> int: ...
-    def start(self) -> None: ...
-    def stop(self, wait: bool = True) -> None: ...
-    def abort(self, wait: bool = True) -> None: ...
-    def wait(self, timeout: float | None = None) -> bool: ...
-    def step(self, callbacks: SupportsIndex = 1) -> bool: ...
-    def close(self) -> None: ...
-    def __enter__(self) -> Any: ...
+    def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, *_: BaseException | TracebackType | None
     ) -> None: ...

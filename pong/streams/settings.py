@@ -1,10 +1,10 @@
-"""What streams take and tell beside sound: settings of a virtual device, times and flags of a callback."""
+"""What streams take and tell beside sound: settings of single back ends, times and flags of a callback."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["CallbackFlags", "StreamTime", "VirtualSettings"]
+__all__ = ["CallbackFlags", "JackSettings", "StreamTime", "VirtualSettings"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,29 @@ class VirtualSettings:
     speed: float | str | None = "auto"
     seconds: float | None = None
     subtype: str | None = None
+
+
+@dataclass(frozen=True)
+class JackSettings:
+    """What only JACK knows: the ``extra_settings`` of a stream.
+
+    Attributes
+    ----------
+    client_name : str
+        What the stream is called among the server's clients; the server adds a number to a name that is taken.
+    servername : str, optional
+        Which server; the default one unless given.
+    connect : bool
+        Whether the stream connects its ports to those of the device when it starts.
+    freewheel : bool
+        Whether the server is in freewheel already when the stream starts; JACK tells only of changes. In freewheel the
+        stream waits for the program, up to a second at a time, and nothing is lost.
+    """
+
+    client_name: str = "pong"
+    servername: str | None = None
+    connect: bool = True
+    freewheel: bool = False
 
 
 class StreamTime(NamedTuple):

@@ -260,7 +260,8 @@ def _open_file(path, samplerate, channels, dtype, seconds):
         if rate not in (None, source.samplerate):
             raise ValueError(f"{path}: has {source.samplerate} frames per second, not {rate}: pong does not resample")
         if wide not in (None, source.channels):
-            raise ValueError(f"{path}: has {source.channels} channels, not {wide}: pong does not mix")
+            has = f"{source.channels} channel{'s' * (source.channels != 1)}"
+            raise ValueError(f"{path}: has {has}, not {wide}: pong does not mix")
     except ValueError:
         source.close()
         raise

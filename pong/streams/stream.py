@@ -1,11 +1,9 @@
 """`InputStream`, `OutputStream` and `Stream`, with the names of sounddevice's arguments."""
 
-import os
-
+from pong._link import Sender
 from pong.errors import ClosedError, StreamError
 from pong.streams.device_stream import DeviceStream
-from pong.streams.settings import VirtualSettings
-from pong.streams.virtual_card import CardInput, CardOutput
+from pong.streams.opening import FLAGS, Request
 
 __all__ = ["InputStream", "OutputStream", "Stream"]
 
@@ -13,39 +11,66 @@ PARAMETERS = """
     Parameters
     ----------
     samplerate : float, optional
-        Frames per second; that of the sound file, or 48000, unless given.
+        Frames per second; the device's own unless given.
     blocksize : int, optional
         Frames in one buffer, 1024 unless given; with ``callback`` the frames of each call.
     device : {device}
     channels : int, optional
         Audio channels; the device's own unless given.{pair}
     dtype : dtype_like, optional
-        Sample format; the one that holds the device's without loss unless given.{pair}
-    latency : float or "low" or "high"
-        Seconds that a callback may be late before the device, whose memory holds no more, loses frames.
-    extra_settings : VirtualSettings, optional
-        What only a virtual device knows: the size of its callbacks, its pace.
+        Sample format: float32 for a sound card unless given, for a virtual device the one that holds its own without
+        loss. Packed 24-bit integers are ``"int24"`` or ``"V3"``.{pair}
+    latency : float or "low" or "high", optional
+        For PortAudio as sounddevice's; other sound cards have none. For a virtual device the seconds that a callback
+        may be late before the device, whose memory holds no more, loses frames.
+    extra_settings : optional
+        What only one back end knows: `VirtualSettings`, `JackSettings`, or for PortAudio one of sounddevice's.
     callback : callable, optional
-        For comparison: called as ``callback({arguments})`` with the GIL, as by sounddevice, in place of buffers.
-    backend : "virtual"
-        Which kind of device.
+        For comparison, with a virtual device: called as ``callback({arguments})`` with the GIL, as by sounddevice, in
+        place of buffers.
+    backend : "portaudio", "jack", "miniaudio" or "virtual", optional
+        Which library; ``device`` may name it as well (``"jack:system"``). Arrays, sound files and generated sound are
+        virtual devices; all else is PortAudio's unless given.
     buffers : int
-        Buffers in the pool, 1 to 1024: with ``blocksize`` the seconds that Python may stall.{prefill}
+        Buffers in the pool, 1 to 1024: with ``blocksize`` the seconds that Python may stall.
+    process : function or list, optional
+        Native functions that run on each block in the callback, without the GIL, in order: before it is sent to the
+        program, or for an output before it is played. See `pong.streams.process.Chain` for what may be one.{prefill}
+    callback_size : int, optional
+        Frames that the device delivers at a time, where it lets the program choose; 0: as it likes.
+    stall_timeout : float
+        Seconds without a callback after which a sound card's stream has failed.
+    pool : BufferPool, optional
+        A pool of your own to capture into, or to play from.{pair}
+    link : (Sender, Receiver), optional
+        A link of your own: what ``pool.link()`` returned, for both directions a pair of such. The stream closes its
+        ends.
+    order : {{"C", "F"}}, optional
+        How samples lie in the buffers of a pool that the stream makes: interleaved, "C", unless given; "F" is one plane
+        per channel, as in JACK's own buffers, and goes with no other back end. A pool of your own has its order.{pair}
+    clip_off, dither_off, never_drop_input, prime_output_buffers_using_stream_callback : bool, optional
+        PortAudio's flags, as sounddevice's.
 
     Raises
     ------
     ValueError, TypeError
         A parameter is out of its range, or the device is something else; pong does not convert.
+    StreamError
+        The back end refuses.
     OSError
-        A file cannot be read or written.
+        A file cannot be read or written; the back end's library is not there.
+    ImportError
+        The back end's package is not there: ``pip install "pong[portaudio]"``, or ``[jack]``, ``[miniaudio]``.
 """
-ONE_INPUT = """ndarray or str or path
-        What is heard: frames, shape ``(frames, channels)``; or a sound file, ``tone[:HZ]``, ``sweep[:FROM-TO]`` or
-        ``silence``, the default."""
-ONE_OUTPUT = """ndarray or str or path
-        Where it is played: an array, filled from its beginning; or a sound file, or ``null``, the default."""
+SOUND_CARD = """int or str
+        A sound card: PortAudio's number or part of its name, miniaudio's part of a name, or the JACK client whose
+        ports are connected; the default one unless given."""
+ONE_INPUT = f"""{SOUND_CARD} Or an array of frames, shape ``(frames, channels)``; or a sound file,
+        ``tone[:HZ]``, ``sweep[:FROM-TO]``, ``silence``."""
+ONE_OUTPUT = f"""{SOUND_CARD} Or an array, filled from its beginning; or a sound file to write;
+        or ``null``, which is nowhere."""
 TWO = """(input, output)
-        As for `InputStream` and `OutputStream`."""
+        As for `InputStream` and `OutputStream`; one sound card for both may be named once."""
 
 
 def documented(device, arguments, pair="", prefill=""):
@@ -57,15 +82,6 @@ def documented(device, arguments, pair="", prefill=""):
         return cls
 
     return add
-
-
-def settings_of(extra_settings):
-    """Return the settings of a virtual device."""
-    if extra_settings is None:
-        return VirtualSettings()
-    if not isinstance(extra_settings, VirtualSettings):
-        raise TypeError(f"extra_settings must be VirtualSettings for a virtual device, not {extra_settings!r}")
-    return extra_settings
 
 
 class _Receiving:
@@ -150,8 +166,16 @@ class _Sending:
     """The methods of a stream that plays."""
 
     def acquire(self, timeout=None):
-        """Return an empty buffer to fill and `send`; as `BufferPool.acquire`, but it waits unless told otherwise."""
+        """Return an empty buffer to fill and `send`; as `BufferPool.acquire`, but it waits unless told otherwise.
+
+        Raises
+        ------
+        StreamError
+            It would wait for ever, because the stream is not started and every buffer waits to be played.
+        """
         self.sender  # noqa: B018 - raises for a stream with a callback
+        if timeout is None and not self._started and not self.output_pool.free:
+            raise StreamError("every buffer waits to be played: use the stream in a `with`, or call start()")
         return self.output_pool.acquire(timeout)
 
     def send(self, buf, *, tag=None):
@@ -245,16 +269,21 @@ class InputStream(_Receiving, DeviceStream):
     """
 
     def __init__(
-        self, samplerate=None, blocksize=None, device=None, channels=None, dtype=None, latency="high",
-        extra_settings=None, callback=None, *, backend="virtual", buffers=16,
+        self, samplerate=None, blocksize=None, device=None, channels=None, dtype=None, latency=None,
+        extra_settings=None, callback=None, *, backend=None, buffers=16, process=None, callback_size=None,
+        stall_timeout=2.0, pool=None, link=None, order=None, clip_off=None,
+        dither_off=None, never_drop_input=None, prime_output_buffers_using_stream_callback=None,
     ):
-        settings = settings_of(extra_settings)
-        card = CardInput(device, samplerate, channels, dtype, settings.seconds)
-        self.device, self.channels, self.dtype, self.subtype = device, card.channels, card.dtype, card.subtype
-        super().__init__(
-            card, None, blocksize=blocksize, latency=latency, settings=settings, callback=callback, backend=backend,
-            buffers=buffers, prefill=None,
+        request = Request(
+            "input", samplerate, (device, None), (channels, None), (dtype, None), latency, (extra_settings, None),
+            callback_size, flags(locals()), callback, (order, None),
         )
+        super().__init__(
+            request, backend=backend, blocksize=blocksize, buffers=buffers, prefill=None, process=process,
+            process_output=None, stall_timeout=stall_timeout, pools=(pool, None), links=(link, None),
+        )
+        self.device, (self.channels, self.dtype), self.subtype = device, self._setup.input, self._setup.subtype
+        self.order = self._orders[0]
 
 
 @documented(ONE_OUTPUT, "outdata, frames, time, status", prefill="""
@@ -273,24 +302,31 @@ class OutputStream(_Sending, DeviceStream):
     """
 
     def __init__(
-        self, samplerate=None, blocksize=None, device=None, channels=None, dtype=None, latency="high",
-        extra_settings=None, callback=None, *, backend="virtual", buffers=16, prefill=None,
+        self, samplerate=None, blocksize=None, device=None, channels=None, dtype=None, latency=None,
+        extra_settings=None, callback=None, *, backend=None, buffers=16, process=None, prefill=None,
+        callback_size=None, stall_timeout=2.0, pool=None, link=None, order=None, clip_off=None,
+        dither_off=None, never_drop_input=None, prime_output_buffers_using_stream_callback=None,
     ):
-        settings = settings_of(extra_settings)
-        card = CardOutput(device, samplerate, channels, dtype, settings.subtype)
-        self.device, self.channels, self.dtype = device, card.channels, card.dtype
-        super().__init__(
-            None, card, blocksize=blocksize, latency=latency, settings=settings, callback=callback, backend=backend,
-            buffers=buffers, prefill=prefill,
+        request = Request(
+            "output", samplerate, (None, device), (None, channels), (None, dtype), latency, (None, extra_settings),
+            callback_size, flags(locals()), callback, (None, order),
         )
+        super().__init__(
+            request, backend=backend, blocksize=blocksize, buffers=buffers, prefill=prefill, process=None,
+            process_output=process, stall_timeout=stall_timeout, pools=(None, pool), links=(None, link),
+        )
+        self.device, (self.channels, self.dtype) = device, self._setup.output
+        self.order = self._orders[1]
 
 
 @documented(TWO, "indata, outdata, frames, time, status", """ One value, or
         (input, output).""", """
+    process_output : function or list, optional
+        As ``process``, which is for the input, for the output.
     prefill : int, optional
-        Frames of silence to play first; ``blocksize`` unless given, so that what is heard is played one block
-        later. A program that keeps more than one block before it sends needs more: at speed 0 both sides would
-        wait.""")
+        Frames of silence to play first. A virtual device: ``blocksize`` unless given, so that what is heard is played
+        one block later; a program that keeps more than one block before it sends needs more: at speed 0 both sides
+        would wait. A sound card: one block and one callback, or two blocks.""")
 class Stream(_Receiving, _Sending, DeviceStream):
     """Both directions of a device at once. If both have one format, received buffers can be sent on as they are.
 
@@ -303,42 +339,40 @@ class Stream(_Receiving, _Sending, DeviceStream):
     """
 
     def __init__(
-        self, samplerate=None, blocksize=None, device=None, channels=None, dtype=None, latency="high",
-        extra_settings=None, callback=None, *, backend="virtual", buffers=16, prefill=None,
+        self, samplerate=None, blocksize=None, device=None, channels=None, dtype=None, latency=None,
+        extra_settings=None, callback=None, *, backend=None, buffers=16, process=None, process_output=None,
+        prefill=None, callback_size=None, stall_timeout=2.0, pool=None, link=None, order=None, clip_off=None,
+        dither_off=None, never_drop_input=None, prime_output_buffers_using_stream_callback=None,
     ):
-        settings = settings_of(extra_settings)
-        heard, played = pair("device", device, True)
-        check_not_one_file(heard, played)
-        channels, dtype = pair("channels", channels, False), pair("dtype", dtype, False)
-        card_in = CardInput(heard, samplerate, channels[0], dtype[0], settings.seconds)
-        # The output is what the input is, unless it says otherwise itself.
-        like = (None, None) if hasattr(played, "dtype") else (card_in.channels, card_in.dtype)
-        card_out = CardOutput(
-            played, card_in.samplerate, like[0] if channels[1] is None else channels[1],
-            like[1] if dtype[1] is None else dtype[1], settings.subtype,
+        request = Request(
+            "duplex", samplerate, pair("device", device), pair("channels", channels), pair("dtype", dtype), latency,
+            pair("extra_settings", extra_settings), callback_size, flags(locals()), callback, pair("order", order),
         )
-        self.device = heard, played
-        self.channels = card_in.channels, card_out.channels
-        self.dtype = card_in.dtype, card_out.dtype
+        links = (None, None) if link is None else pair("link", link)
+        if links != (None, None) and isinstance(links[0], Sender):
+            raise TypeError("link must be a pair of links for both directions: (the input's, the output's)")
         super().__init__(
-            card_in, card_out, blocksize=blocksize, latency=latency, settings=settings, callback=callback,
-            backend=backend, buffers=buffers, prefill=prefill,
+            request, backend=backend, blocksize=blocksize, buffers=buffers, prefill=prefill, process=process,
+            process_output=process_output, stall_timeout=stall_timeout, pools=pair("pool", pool), links=links,
         )
+        self.device = request.device
+        self.channels, self.dtype = zip(self._setup.input, self._setup.output, strict=True)
+        self.order = self._orders
 
 
-def check_not_one_file(heard, played):
-    """Raise if both are one sound file, which would be overwritten before it is heard."""
-    files = [path for path in (heard, played) if isinstance(path, (str, os.PathLike)) and os.path.isfile(path)]
-    if len(files) == 2 and os.path.samefile(*files):
-        raise ValueError(f"{os.fspath(played)}: the output is the input")
+def flags(arguments):
+    """Return those of PortAudio's flags that were given."""
+    given = {name: arguments[name] for name in FLAGS if arguments[name] is not None}
+    for name, value in given.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} must be True or False, not {value!r}")
+    return given
 
 
-def pair(name, value, needed):
-    """Split what may be given as (input, output), or as one value for both unless a pair is needed."""
+def pair(name, value):
+    """Split what may be given as (input, output), or as one value for both."""
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
             raise ValueError(f"{name} must be one value or a pair (input, output), not {value!r}")
         return tuple(value)
-    if needed and value is not None:
-        raise ValueError(f"{name} must be a pair (input, output), not {value!r}")
     return value, value

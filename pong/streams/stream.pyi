@@ -8,14 +8,19 @@ from typing_extensions import Self
 
 from pong._buffer import Buffer
 from pong._link import Receiver, Sender
+from pong._pool import BufferPool
 from pong.streams.device_stream import DeviceStream
-from pong.streams.settings import CallbackFlags, StreamTime, VirtualSettings
+from pong.streams.settings import CallbackFlags, StreamTime
 
 __all__ = ["InputStream", "OutputStream", "Stream"]
 
 _Samples: TypeAlias = npt.NDArray[Any]
-_Device: TypeAlias = _Samples | str | PathLike[str] | None
-_Latency: TypeAlias = float | Literal["low", "high"] | None
+_Device: TypeAlias = _Samples | str | PathLike[str] | SupportsIndex | None
+_Level: TypeAlias = float | Literal["low", "high"]
+_Latency: TypeAlias = _Level | tuple[_Level, _Level] | None
+_Backend: TypeAlias = Literal["portaudio", "jack", "miniaudio", "virtual"] | None
+_Link: TypeAlias = tuple[Sender, Receiver]
+_Order: TypeAlias = Literal["C", "F"]
 _OneWay: TypeAlias = Callable[[_Samples, int, StreamTime, CallbackFlags], object]
 _BothWays: TypeAlias = Callable[[_Samples, _Samples, int, StreamTime, CallbackFlags], object]
 
@@ -45,6 +50,7 @@ class InputStream(_Receiving, DeviceStream):
     device: _Device
     channels: int
     dtype: np.dtype[Any]
+    order: _Order
     subtype: str | None
     def __init__(
         self,
@@ -53,12 +59,22 @@ class InputStream(_Receiving, DeviceStream):
         device: _Device = None,
         channels: SupportsIndex | None = None,
         dtype: npt.DTypeLike | None = None,
-        latency: _Latency = "high",
-        extra_settings: VirtualSettings | None = None,
+        latency: _Latency = None,
+        extra_settings: Any = None,
         callback: _OneWay | None = None,
         *,
-        backend: str = "virtual",
+        backend: _Backend = None,
         buffers: SupportsIndex = 16,
+        process: Any = None,
+        callback_size: Any = None,
+        stall_timeout: float = 2.0,
+        pool: BufferPool | None = None,
+        link: _Link | None = None,
+        order: _Order | None = None,
+        clip_off: bool | None = None,
+        dither_off: bool | None = None,
+        never_drop_input: bool | None = None,
+        prime_output_buffers_using_stream_callback: bool | None = None,
     ) -> None: ...
     def __enter__(self) -> Self: ...
 
@@ -66,6 +82,7 @@ class OutputStream(_Sending, DeviceStream):
     device: _Device
     channels: int
     dtype: np.dtype[Any]
+    order: _Order
     def __init__(
         self,
         samplerate: float | None = None,
@@ -73,13 +90,23 @@ class OutputStream(_Sending, DeviceStream):
         device: _Device = None,
         channels: SupportsIndex | None = None,
         dtype: npt.DTypeLike | None = None,
-        latency: _Latency = "high",
-        extra_settings: VirtualSettings | None = None,
+        latency: _Latency = None,
+        extra_settings: Any = None,
         callback: _OneWay | None = None,
         *,
-        backend: str = "virtual",
+        backend: _Backend = None,
         buffers: SupportsIndex = 16,
+        process: Any = None,
         prefill: SupportsIndex | None = None,
+        callback_size: Any = None,
+        stall_timeout: float = 2.0,
+        pool: BufferPool | None = None,
+        link: _Link | None = None,
+        order: _Order | None = None,
+        clip_off: bool | None = None,
+        dither_off: bool | None = None,
+        never_drop_input: bool | None = None,
+        prime_output_buffers_using_stream_callback: bool | None = None,
     ) -> None: ...
     def __enter__(self) -> Self: ...
 
@@ -87,19 +114,31 @@ class Stream(_Receiving, _Sending, DeviceStream):
     device: tuple[_Device, _Device]
     channels: tuple[int, int]
     dtype: tuple[np.dtype[Any], np.dtype[Any]]
+    order: tuple[_Order, _Order]
     def __init__(
         self,
         samplerate: float | None = None,
         blocksize: SupportsIndex | None = None,
-        device: tuple[_Device, _Device] | None = None,
+        device: _Device | tuple[_Device, _Device] = None,
         channels: SupportsIndex | tuple[SupportsIndex | None, SupportsIndex | None] | None = None,
         dtype: npt.DTypeLike | tuple[npt.DTypeLike | None, npt.DTypeLike | None] | None = None,
-        latency: _Latency = "high",
-        extra_settings: VirtualSettings | None = None,
+        latency: _Latency = None,
+        extra_settings: Any = None,
         callback: _BothWays | None = None,
         *,
-        backend: str = "virtual",
+        backend: _Backend = None,
         buffers: SupportsIndex = 16,
+        process: Any = None,
+        process_output: Any = None,
         prefill: SupportsIndex | None = None,
+        callback_size: Any = None,
+        stall_timeout: float = 2.0,
+        pool: BufferPool | tuple[BufferPool | None, BufferPool | None] | None = None,
+        link: tuple[_Link | None, _Link | None] | None = None,
+        order: _Order | None = None,
+        clip_off: bool | None = None,
+        dither_off: bool | None = None,
+        never_drop_input: bool | None = None,
+        prime_output_buffers_using_stream_callback: bool | None = None,
     ) -> None: ...
     def __enter__(self) -> Self: ...

@@ -2,12 +2,7 @@
 
 It calls the same capture and playback functions as a real device's callback.
 """
-import atexit
-import math
-import os
-import sys
 import threading
-import weakref
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,20 +13,21 @@ from cpython.ref cimport Py_INCREF
 from libc.math cimport isfinite
 from libc.stdint cimport uint32_t, uint64_t
 
-from pong._arena cimport NOW, as_count, deadline_of, sleep_until
+from pong._arena cimport as_count
 from pong._link cimport Link, Receiver, Sender
 from pong._pool cimport sample_dtype
-from pong._views cimport Views
-from pong.errors import ClosedError
 from pong.kernel.arena cimport arena_wiped
-from pong.kernel.atomic cimport load_relaxed_u64, store_relaxed_u32, store_seq_cst_u32
-from pong.kernel.layout cimport PONG_RECEIVER_CLOSED, PONG_SENDER_CLOSED
+from pong.kernel.atomic cimport load_relaxed_u64, store_seq_cst_u32
 from pong.kernel.platform cimport pong_now, pong_thread_hurry, pong_thread_join, pong_thread_start, pong_wake_all
 from pong.kernel.wait cimport notify_link_rt, notify_pool_rt
-from pong.streams.base cimport capture_state, playback_state
+from pong.streams.base cimport ABORT, CAPTURES, PLAYS, STOP
+from pong.streams import at_exit
+from pong.streams.device cimport Device
+from pong.streams.ends cimport (
+    PONG_STREAM_TIME, as_number, bind_links, format_of, open_end, set_capture, set_playback, silence_of, unbind,
+)
 from pong.streams.virtual_loop cimport (
-    ABORT, CALLS, CAPTURES, FED, PACED, PLAYS, STEPPED, STOP, UNPACED, WRITES, asked, device, finish,
-    is_over, turn,
+    CALLS, FED, PACED, STEPPED, UNPACED, WRITES, asked, device, finish, is_over, turn,
 )
 
 cnp.import_array()
@@ -39,34 +35,14 @@ cnp.import_array()
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object)
 
-cdef extern from *:
-    """
-    #define PONG_STREAM_TIME 2 /* "stream" in Buffer.TIME_SOURCES */
-    """
-    const int PONG_STREAM_TIME
-
 MAX_CALLBACK = 1 << 24
-
-# Those whose thread runs: it must end before the interpreter does.
-running_devices = weakref.WeakSet()
-
-
-@atexit.register
-def close_all():
-    """End every device whose thread still runs."""
-    for each in list(running_devices):
-        try:
-            each.close()
-        except BaseException:
-            # The others are still to be closed.
-            sys.excepthook(*sys.exc_info())
-
 
 cdef void run(void* argument) noexcept nogil:
     """The native thread: one turn is one callback of the device."""
     cdef device* d = <device*>argument
-    if d.clock == PACED and d.speed <= 1:
-        # As a sound card's thread. Any faster it might not sleep at all, and must not keep the others from running.
+    if d.clock == PACED and d.speed <= 1 and not d.parts & CALLS:
+        # As a sound card's thread. Any faster it might not sleep at all, and must not keep the others from running;
+        # nor must Python code, which takes as long as it likes and would be first at the GIL.
         pong_thread_hurry()
     while turn(d):
         pass
@@ -99,28 +75,6 @@ cdef bint call_back(void* argument, uint32_t frames) noexcept with gil:
     return going
 
 
-cdef object as_number(object value, str name, str range, double least, bint least_too):
-    """Return a finite number from ``least`` up, or raise an error that says the range."""
-    if isinstance(value, (bool, str, bytes)) or not isinstance(value, (int, float, np.number)):
-        raise TypeError(f"{name} must be a number, not {value!r}")
-    try:
-        finite = math.isfinite(value)
-    except OverflowError:
-        # An int that no float can hold.
-        finite = False
-    if not finite or value < least or (value == least and not least_too):
-        raise ValueError(f"{name} must be {range} and finite, not {value!r}")
-    return value
-
-
-cdef Link open_end(object end, str name):
-    """Return the link of a `Sender` or `Receiver`, or raise because it is closed."""
-    cdef Link link = (<Sender>end).link if isinstance(end, Sender) else (<Receiver>end).link
-    if link is None or end.closed:
-        raise ClosedError(f"the {name} is closed")
-    return link
-
-
 cdef object frames_of(object array, str name):
     """Return an array of frames as C-ordered memory of shape (frames, channels)."""
     if not isinstance(array, np.ndarray):
@@ -141,13 +95,8 @@ cdef object check_format(object is_one, object must_be, str what, str whose):
         )
 
 
-cdef tuple format_of(Link link):
-    cdef Views views = <Views>link.views
-    return views.channels, views.dtype
-
-
 @cython.final
-cdef class VirtualDevice:
+cdef class VirtualDevice(Device):
     """A sound card made of memory: its input is an array or a feeder's, its output goes into an array or to a writer.
 
     Until it is closed the native stream is the acquiring side of ``capture``'s pool, the link's sender, and the
@@ -183,11 +132,13 @@ cdef class VirtualDevice:
         Seconds that a callback may be late before the device, whose memory holds no more, loses frames.
     prefill : int
         Frames of silence to play before those of the program, with ``playback``.
+    process, process_output : optional
+        Native functions that run on each block before it is sent, and before it is played: see `Chain`.
 
     Raises
     ------
     TypeError, ValueError
-        A parameter is out of range, or formats differ.
+        A parameter is out of range, formats differ, or a pool is planar.
     ClosedError
         An end of a link is closed.
 
@@ -198,9 +149,13 @@ cdef class VirtualDevice:
     Thread: any. Blocks: no. Allocates: a native thread at `start`.
     """
 
+    def __cinit__(self, *_, **__):
+        self.over = &self.d.over
+
     def __init__(
         self, samplerate, *, Sender capture=None, Receiver playback=None, source=None, sink=None, callback=None,
         output_format=None, callback_size=128, speed=0, latency=0.1, prefill=0,
+        process=None, process_output=None,
     ):
         if self.ends is not None:
             raise RuntimeError("a virtual device is made once")
@@ -219,16 +174,23 @@ cdef class VirtualDevice:
             self.capture_link = open_end(capture, "sender")
             self.ends.append(capture)
             self.d.parts |= CAPTURES
-            set_capture(&self.d.capture, self.capture_link)
         if playback is not None:
             self.playback_link = open_end(playback, "receiver")
             self.ends.append(playback)
             self.d.parts |= PLAYS
             self.d.sounds = True
         self.set_clock(samplerate, callback_size, speed, latency, prefill)
+        cdef double rate = samplerate
+        if capture is not None:
+            self.kept.append(set_capture(&self.d.capture, self.capture_link, PONG_STREAM_TIME, rate, process))
+        elif process is not None:
+            raise ValueError("process needs capture")
+        if playback is not None:
+            self.kept.append(set_playback(&self.d.playback, self.playback_link, rate, process_output))
+        elif process_output is not None:
+            raise ValueError("process_output needs playback")
         self.set_input(source)
         self.set_output(sink, output_format)
-        self.process = os.getpid()
         self.closing = threading.Lock()
 
     cdef object set_clock(self, object samplerate, object callback_size, object speed, object latency, object prefill):
@@ -268,7 +230,7 @@ cdef class VirtualDevice:
             self.feed_link = open_end(source, "feeder's receiver")
             self.ends.append(source)
             self.d.parts |= FED
-            set_playback(&self.d.feed, self.feed_link, 0)
+            set_playback(&self.d.feed, self.feed_link, 0, None)
             channels, dtype = format_of(self.feed_link)
         else:
             source = np.ascontiguousarray(frames_of(source, "source"))
@@ -289,7 +251,7 @@ cdef class VirtualDevice:
             self.writer_link = open_end(sink, "writer's sender")
             self.ends.append(sink)
             self.d.parts |= WRITES
-            set_capture(&self.d.writer, self.writer_link)
+            set_capture(&self.d.writer, self.writer_link, PONG_STREAM_TIME, 0, None)
             found = format_of(self.writer_link)
         elif sink is not None:
             array = frames_of(sink, "sink")
@@ -314,39 +276,10 @@ cdef class VirtualDevice:
             return
         if found is not None:
             check_format(found, (channels, dtype), "sink", "the output has")
-        # Silence is the middle of the range: 0 but for unsigned bytes (PortAudio's paUInt8 says the same).
-        self.d.silence = 0x80 if dtype == np.uint8 else 0
-        if self.playback_link is not None:
-            set_playback(&self.d.playback, self.playback_link, self.d.silence)
+        self.d.silence = silence_of(dtype)
         self.sounded = np.zeros((self.d.most, channels), dtype)
         self.d.output = <unsigned char*>cnp.PyArray_DATA(self.sounded)
         self.d.output_bytes = channels * dtype.itemsize
-
-    cdef int bind(self) except -1:
-        """Become what Python may not be meanwhile: acquirer of pools, sender and receiver of links."""
-        cdef Link link
-        cdef list done = []
-        try:
-            for link in (self.capture_link, self.writer_link):
-                if link is not None:
-                    if link.a.control.bound or link.sends_natively:
-                        raise RuntimeError("another stream acquires from the pool, or sends on the link")
-                    link.begin_sending()
-                    link.a.control.bound = 1
-                    done.append((link, PONG_SENDER_CLOSED))
-            for link in (self.playback_link, self.feed_link):
-                if link is not None:
-                    link.begin_receiving()
-                    done.append((link, PONG_RECEIVER_CLOSED))
-        except BaseException:
-            unbind(done)
-            raise
-        self.bound = done
-        for link, _ in done:
-            # Whoever waits in Python for what is now the device's is told.
-            notify_pool_rt(link.a)
-            notify_link_rt(link.a, link.place)
-        return 0
 
     def start(self):
         """Start the device.
@@ -369,7 +302,7 @@ cdef class VirtualDevice:
             raise RuntimeError("a virtual device can be started once")
         if self.wiped():
             raise RuntimeError("a forked child has no part in its parent's device")
-        self.bind()
+        self.bound = bind_links((self.capture_link, self.writer_link), (self.playback_link, self.feed_link))
         self.d.began = pong_now()
         if self.d.clock != STEPPED:
             self.start_arguments.run = run_with_calls if self.d.parts & CALLS else run
@@ -379,7 +312,7 @@ cdef class VirtualDevice:
             unbind(self.bound)
             raise OSError(error, "cannot start the thread of the virtual device")
         self.running = self.started = True
-        running_devices.add(self)
+        at_exit.add(self)
 
     def step(self, callbacks=1):
         """Do callbacks of a device whose speed is None, in the calling thread.
@@ -451,39 +384,6 @@ cdef class VirtualDevice:
                 notify_pool_rt(link.a)
                 notify_link_rt(link.a, link.place)
 
-    def wait(self, timeout=None):
-        """Wait until the device has ended.
-
-        Parameters
-        ----------
-        timeout : float or None
-            Seconds to wait; None waits for ever.
-
-        Returns
-        -------
-        bool
-            Whether it has ended.
-
-        Raises
-        ------
-        RuntimeError
-            It was never started, or this is its own callback.
-        TypeError, ValueError
-            Not a timeout.
-
-        Notes
-        -----
-        Thread: any but the device's. Blocks: up to ``timeout``; Ctrl-C ends the wait. Allocates: no.
-        """
-        cdef uint64_t deadline = deadline_of(timeout)
-        if not self.started:
-            raise RuntimeError("the virtual device was not started")
-        self.refuse_in_callback("wait for")
-        while not is_over(&self.d) and not self.wiped():
-            if deadline == NOW or not sleep_until(&self.d.over, 0, deadline):
-                return is_over(&self.d)
-        return True
-
     def close(self):
         """End the device at once and wait until its thread has ended; closing twice changes nothing.
 
@@ -519,9 +419,12 @@ cdef class VirtualDevice:
                 unbind(self.bound)
                 for end in self.ends:
                     end.close()
-            # V5: pairs with V4. A device that was never started is over too.
+            # V5: pairs with V4, V6. A device that was never started is over too.
             store_seq_cst_u32(&self.d.over, 1)
-        running_devices.discard(self)
+        at_exit.discard(self)
+
+    cdef int begin_wait(self) except -1:
+        return self.refuse_in_callback("wait for")
 
     cdef int refuse_in_callback(self, str what) except -1:
         """Raise if this is the device's own thread, in its callback: it cannot wait for itself."""
@@ -549,15 +452,6 @@ cdef class VirtualDevice:
         finally:
             self.calling = None
         return True
-
-    cdef bint wiped(self):
-        """Tell whether this is a forked child, where the device's thread is not."""
-        return os.getpid() != self.process
-
-    @property
-    def active(self):
-        """Whether it is started and has not ended."""
-        return self.running and not is_over(&self.d) and not self.wiped()
 
     @property
     def error(self):
@@ -589,45 +483,31 @@ cdef class VirtualDevice:
         return load_relaxed_u64(&self.d.written)
 
     @property
+    def callbacks(self):
+        """Callbacks so far; exact once it has ended."""
+        return load_relaxed_u64(&self.d.turns)
+
+    @property
+    def xruns(self):
+        """How often frames were lost because the thread came too late; exact once it has ended."""
+        return load_relaxed_u64(&self.d.xruns)
+
+    @property
+    def cpu_load(self):
+        """The share of the time that callbacks take, from 0 to 1; 0.0 without a clock."""
+        cdef double elapsed = load_relaxed_u64(&self.d.position) * self.d.seconds_per_frame
+        if self.d.clock != PACED or elapsed == 0:
+            return 0.0
+        return min(1.0, load_relaxed_u64(&self.d.busy) * 1e-9 * self.d.speed / elapsed)
+
+    @property
+    def latency(self):
+        """Seconds that a callback may be late before frames are lost."""
+        return self.d.latency * 1e-9
+
+    @property
     def time(self):
         """Seconds of the stream: by the clock, or without one by the position."""
         if self.d.clock == PACED and self.running:
             return (pong_now() - load_relaxed_u64(&self.d.began)) * 1e-9 * self.d.speed
         return self.position * self.d.seconds_per_frame
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
-
-    def __del__(self):
-        # A finalizer, not a deallocator: the thread must end before anything that it uses goes.
-        self.close()
-
-    def __reduce_ex__(self, protocol):
-        raise TypeError("a VirtualDevice is a thread of this process: it cannot be copied or pickled")
-
-
-cdef void set_capture(capture_state* c, Link link) noexcept:
-    c.a = link.a
-    c.link = link.index
-    c.slot = -1
-    c.time_source = PONG_STREAM_TIME
-
-
-cdef void set_playback(playback_state* p, Link link, int silence) noexcept:
-    p.a = link.a
-    p.link = link.index
-    p.slot = -1
-    p.silence = silence
-
-
-cdef void unbind(list bound):
-    """Give the sides of links back that a native stream has used."""
-    cdef Link link
-    for link, side in bound:
-        if side == PONG_SENDER_CLOSED:
-            store_relaxed_u32(&link.a.control.bound, 0)
-        link.end_native(side)

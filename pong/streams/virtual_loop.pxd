@@ -8,39 +8,25 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from pong.kernel.atomic cimport load_relaxed_u64, load_seq_cst_u32, store_relaxed_u64, store_seq_cst_u32
-from pong.kernel.layout cimport PONG_RECEIVER_CLOSED, PONG_SENDER_CLOSED, pong_arena
-from pong.kernel.meter cimport add_rt
-from pong.kernel.opening cimport link_close, link_closed
+from pong.kernel.meter cimport add_rt, count_rt
+from pong.kernel.opening cimport link_closed
 from pong.kernel.platform cimport pong_now, pong_wait, pong_wake_all
 from pong.kernel.wait cimport prepare_wait
 from pong.streams.base cimport (
-    capture_end_rt, capture_ready_rt, capture_rt, capture_skip_rt, capture_state, playback_end_rt, playback_miss_rt,
-    playback_ready_rt, playback_rt, playback_state,
+    ABORT, CAPTURES, INPUT_OVERFLOW, OUTPUT_UNDERFLOW, PLAYS, SLICE, STOP, capture_close_rt, capture_ready_rt,
+    capture_rt, capture_skip_rt, capture_state, nothing_comes, playback_close_rt, playback_miss_rt, playback_ready_rt,
+    playback_rt, playback_state, pool_closed,
 )
 
 cdef enum:
-    # Parts of a device
-    CAPTURES = 1                 # its input goes to the program, block by block
-    PLAYS = 2                    # its output comes from the program, block by block
-    CALLS = 4                    # or both are a function's
+    # Parts of a device, beside those of base
+    CALLS = 4                    # its input and output are a function's
     FED = 8                      # its input comes from a feeder
     WRITES = 16                  # its output goes to a writer
     # What its clock does
     PACED = 0
     UNPACED = 1                  # waits for the program instead: nothing can be lost
     STEPPED = 2                  # a test says when
-    # What it was asked to do, each stronger than the one before
-    STOP = 1                     # input ends, output goes on to the end of what was sent
-    ABORT = 2                    # both end
-
-# Bits of a block's status, as PortAudio's PaStreamCallbackFlags
-cdef enum:
-    INPUT_OVERFLOW = 2
-    OUTPUT_UNDERFLOW = 4
-
-# How often a sleeper looks at what wakes nobody, in nanoseconds.
-cdef enum:
-    SLICE = 50000000
 
 cdef extern from *:
     """
@@ -72,7 +58,9 @@ ctypedef struct device:
     const uint32_t* sizes        # frames of each callback, in turn
     uint32_t sizes_number
     uint32_t most                # the greatest of them
-    uint64_t turns
+    uint64_t turns               # any thread may read it
+    uint64_t xruns               # times that frames were lost; any thread may read it
+    uint64_t busy                # nanoseconds that callbacks took; any thread may read it
     uint64_t prefill             # frames of silence to play before the program's
     double seconds_per_frame
     double speed
@@ -110,25 +98,18 @@ cdef inline uint64_t due(device* d, uint64_t position) noexcept nogil:
     return load_relaxed_u64(&d.began) + <uint64_t>min(position * d.seconds_per_frame / d.speed * 1e9, <double>NEVER)
 
 
-cdef inline bint pool_closed(pong_arena* a) noexcept nogil:
-    # C11: pairs with C4. Set before the wake-up, as V1.
-    return load_seq_cst_u32(&a.control.closed) != 0
-
-
 cdef inline void end_input(device* d) noexcept nogil:
     """Send the last, short block and close the link."""
     d.hears = False
     if d.parts & CAPTURES:
-        capture_end_rt(&d.capture)
-        link_close(d.capture.a, d.capture.link, PONG_SENDER_CLOSED)
+        capture_close_rt(&d.capture)
 
 
 cdef inline void end_output(device* d) noexcept nogil:
-    """Play no more: senders are told, and what was sent goes home."""
+    """Play no more, and tell senders."""
     d.sounds = False
     if d.parts & PLAYS:
-        link_close(d.playback.a, d.playback.link, PONG_RECEIVER_CLOSED)
-        playback_end_rt(&d.playback)
+        playback_close_rt(&d.playback)
 
 
 cdef inline void obey(device* d) noexcept nogil:
@@ -140,11 +121,6 @@ cdef inline void obey(device* d) noexcept nogil:
 cdef inline bint nobody_takes(device* d, capture_state* c, uint32_t patience) noexcept nogil:
     """Tell whether to fill no more blocks."""
     return asked(d) >= patience or link_closed(c.a, c.link) or pool_closed(c.a)
-
-
-cdef inline bint nothing_comes(playback_state* p) noexcept nogil:
-    """Tell whether there will be no more to play than was sent before; to be asked before looking for that."""
-    return link_closed(p.a, p.link) or pool_closed(p.a)
 
 
 cdef inline bint await_room(device* d, capture_state* c, uint32_t patience) noexcept nogil:
@@ -276,18 +252,23 @@ cdef inline uint32_t sound(device* d, uint32_t number) noexcept nogil:
     return number
 
 
+cdef inline uint32_t room(device* d, uint32_t number) noexcept nogil:
+    """Return how many of these frames the output's array has room for."""
+    return number if d.sink == NULL else <uint32_t>min(<uint64_t>number, d.sink_frames - d.written)
+
+
 cdef inline bint emit(device* d, uint32_t number) noexcept nogil:
-    """Put one callback's output where it goes; False: there is no more room."""
-    cdef uint64_t part
+    """Put one callback's output where it goes; False: there is no more room, for these frames or for the next."""
+    cdef uint32_t part
     if d.parts & WRITES:
         return deliver(d, &d.writer, d.output, number, True, ABORT)
     if d.sink == NULL:
         return True
-    part = min(<uint64_t>number, d.sink_frames - d.written)
+    part = room(d, number)
     memcpy(d.sink + d.written * d.output_bytes, d.output, part * d.output_bytes)
     # Who reads it has waited for the end of the thread.
     store_relaxed_u64(&d.written, d.written + part)
-    return part == number
+    return part == number and d.written < d.sink_frames
 
 
 cdef inline void lose(device* d, uint64_t number) noexcept nogil:
@@ -295,6 +276,7 @@ cdef inline void lose(device* d, uint64_t number) noexcept nogil:
     cdef uint64_t lost = 0, unheard = 0
     cdef uint32_t part, got
     cdef bint going = True
+    count_rt(&d.xruns)
     if not d.hears and d.sink == NULL and not d.parts & WRITES:
         # Silence that goes nowhere needs not be played.
         if d.parts & PLAYS:
@@ -310,6 +292,8 @@ cdef inline void lose(device* d, uint64_t number) noexcept nogil:
             part = got
             unheard += got
             d.status |= INPUT_OVERFLOW
+        else:
+            part = room(d, part)
         if d.output != NULL and (d.sounds or d.parts & CALLS):
             memset(d.output, d.silence, part * d.output_bytes)
             if d.parts & PLAYS:
@@ -329,7 +313,6 @@ cdef inline bint turn(device* d) noexcept nogil:
     cdef uint32_t got
     cdef bint hearing = d.hears, heard = False
     cdef uint64_t late
-    d.turns += 1
     if hearing:
         # The last callback of the input is as short as what is left.
         got = 0 if asked(d) else hear(d, number)
@@ -338,13 +321,20 @@ cdef inline bint turn(device* d) noexcept nogil:
         number = got if heard else number
     if not heard and not d.sounds and (asked(d) or not d.generates):
         return False
+    if not heard:
+        # And that of the output as short as what there is room for.
+        number = room(d, number)
+        if not number:
+            return False
     if not await_turn(d, number):
         # Asked to stop meanwhile: only what has been sent is still played.
         if not d.sounds:
             return False
         heard = d.hears = False
+        number = room(d, number)
     if asked(d) >= ABORT:
         return False
+    count_rt(&d.turns)
     late = frames_late(d, number)
     if heard and d.parts & CAPTURES:
         if not deliver(d, &d.capture, d.frames, number, d.clock == UNPACED, STOP):
@@ -365,6 +355,8 @@ cdef inline bint turn(device* d) noexcept nogil:
         if not emit(d, got):
             end_output(d)
     add_rt(&d.position, number)
+    if d.clock == PACED:
+        add_rt(&d.busy, pong_now() - d.now)
     # After the last frame there is nothing to lose.
     if late and (d.hears or d.sounds or d.generates):
         lose(d, late)
@@ -378,11 +370,9 @@ cdef inline void finish(device* d) noexcept nogil:
     end_input(d)
     end_output(d)
     if d.parts & FED:
-        link_close(d.feed.a, d.feed.link, PONG_RECEIVER_CLOSED)
-        playback_end_rt(&d.feed)
+        playback_close_rt(&d.feed)
     if d.parts & WRITES:
-        capture_end_rt(&d.writer)
-        link_close(d.writer.a, d.writer.link, PONG_SENDER_CLOSED)
-    # V3: pairs with V4. Whoever sees it sees all that the thread has done.
+        capture_close_rt(&d.writer)
+    # V3: pairs with V4, V6. Whoever sees it sees all that the thread has done.
     store_seq_cst_u32(&d.over, 1)
     pong_wake_all(&d.over, False)

@@ -1,0 +1,40 @@
+"""What still runs when the interpreter ends is closed before."""
+
+import atexit
+import sys
+import weakref
+
+__all__ = ["add", "discard", "first"]
+
+# Streams, and devices whose thread runs or that a library calls back for; the newest first, because a stream closes its
+# own device.
+open_ones: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def add(each):
+    """Have something closed at exit, if it lives and was not discarded before."""
+    open_ones[each] = True
+
+
+def discard(each):
+    """Do not close it at exit any more; what is not there is no error."""
+    open_ones.pop(each, None)
+
+
+def close_all():
+    """Close everything that is still open: threads end, and what a stream has written is finished."""
+    for each in reversed(list(open_ones)):
+        try:
+            each.close()
+        except BaseException:
+            # The others are still to be closed.
+            sys.excepthook(*sys.exc_info())
+
+
+def first():
+    """Run before all exit handlers that were registered until now: those of a library that was just imported."""
+    atexit.unregister(close_all)
+    atexit.register(close_all)
+
+
+first()

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 
 from pong import __version__
@@ -15,6 +16,12 @@ SIGNALLED = 128  # plus the signal's number, as shells say it
 EXIT_CODES = (
     "Exit code: 0 done; 1 failed, or {missing}; 2 wrong usage; 130 stopped by Ctrl-C, 143 by SIGTERM ({kept})."
 )
+
+
+CARDS = "portaudio[:NUMBER or NAME], jack[:CLIENT] or miniaudio[:NAME]"
+DTYPES = ["int16", "int24", "int32", "float32", "float64"]
+# Which extra of the package brings what may be missing; the others come with the command line's own.
+EXTRAS = {"matplotlib": "plot", "sounddevice": "portaudio", "jack": "jack", "miniaudio": "miniaudio"}
 
 
 def number(kind, least, most=None):
@@ -41,17 +48,23 @@ def positive(text):
     return value
 
 
+def speed(text):
+    """Parse a speed, or "auto", for argparse."""
+    return text if text == "auto" else number(float, 0)(text)
+
+
 def add_stream_options(command, endless):
     """Add the options that recording and playing share."""
     command.add_argument("--buffers", type=number(int, 1, 1024), default=16, metavar="N",
                          help="buffers in the pool: with the block size, for how long Python may stall (default: 16)")
     command.add_argument("--blocksize", type=number(int, 1, 1 << 24), default=1024, metavar="FRAMES",
                          help="frames in one buffer (default: 1024)")
-    command.add_argument("--callback-size", type=number(int, 1, 1 << 24), default=128, metavar="FRAMES",
-                         help="frames the device moves at a time (default: 128); several fill one buffer")
-    command.add_argument("--speed", type=number(float, 0), metavar="X",
-                         help="1: real time, N: a multiple; what does not come in time is lost. 0: no clock, the "
-                         f"device waits and nothing is lost (default: 0, but 1 for {endless})")
+    command.add_argument("--callback-size", type=number(int, 1, 1 << 24), metavar="FRAMES",
+                         help="frames the device moves at a time (default: 128; a sound card: as it likes); several "
+                         "fill one buffer")
+    command.add_argument("--speed", type=speed, default="auto", metavar="X",
+                         help="of a virtual device. 1: real time, N: a multiple; what does not come in time is lost. "
+                         f"0: no clock, the device waits and nothing is lost (default: 0, but 1 for {endless})")
     command.add_argument("--seconds", type=positive, metavar="S", help="end after so much sound")
     command.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -75,15 +88,18 @@ def parser():
     )
     record.set_defaults(run=run_record)
     record.add_argument("output", help="file to write; its ending names the format (.wav, .flac, .ogg, …)")
-    record.add_argument("--input", required=True, metavar="virtual:NAME",
-                        help="what to record: a sound file, tone[:HZ], sweep[:FROM-TO] or silence")
+    record.add_argument("--input", required=True, metavar="DEVICE",
+                        help="what to record: virtual: and a sound file, tone[:HZ], sweep[:FROM-TO] or silence; or "
+                        f"{CARDS}")
     record.add_argument("--samplerate", type=number(int, 1), metavar="HZ",
-                        help="frames per second of generated sound (default: 48000); a file has its own")
+                        help="frames per second of generated sound (default: 48000) and of a sound card (default: its "
+                        "own); a file has its own")
     record.add_argument("--channels", type=number(int, 1, 1024), metavar="N",
-                        help="audio channels of generated sound (default: 1); a file has its own")
-    record.add_argument("--dtype", choices=["int16", "int32", "float32", "float64"],
-                        help="sample format (default: the one that holds the input without loss); .flac and .ogg "
-                        "need int16 for generated sound")
+                        help="audio channels of generated sound (default: 1) and of a sound card (default: all); a "
+                        "file has its own")
+    record.add_argument("--dtype", choices=DTYPES,
+                        help="sample format (default: the one that holds the input without loss; a sound card's is "
+                        "float32); .flac and .ogg need int16 for generated sound; int24 is for sound cards")
     add_stream_options(record, "sound that has no end")
 
     play = commands.add_parser(
@@ -96,9 +112,31 @@ def parser():
     )
     play.set_defaults(run=run_play)
     play.add_argument("input", help="sound file; or tone[:HZ], sweep[:FROM-TO] or silence")
-    play.add_argument("--output", required=True, metavar="virtual:NAME",
-                      help="where to: a sound file, or null, which is nowhere")
+    play.add_argument("--output", required=True, metavar="DEVICE",
+                      help=f"where to: virtual: and a sound file, or null, which is nowhere; or {CARDS}")
+    play.add_argument("--dtype", choices=DTYPES,
+                      help="sample format for the device (default: the one that holds the input without loss; float32 "
+                      "for jack); int24 is for sound cards")
     add_stream_options(play, "null")
+
+    loopback = commands.add_parser(
+        "loopback", help="measure the round trip through a sound card",
+        description="Play noise after a silence, find it in what is heard meanwhile, and tell how many frames later it "
+        "came back and whether exactly. Output and input must be connected: by a cable, or with --wire.",
+        epilog="Exit code: 0 the noise came back; 1 it did not, or something failed; 2 wrong usage; 130 stopped by "
+        "Ctrl-C.",
+    )
+    loopback.set_defaults(run=run_loopback)
+    loopback.add_argument("--device", default="portaudio", metavar="DEVICE", help=f"{CARDS} (default: portaudio)")
+    loopback.add_argument("--wire", action="store_true",
+                          help="jack: connect the output to the input, without a sound card in between")
+    loopback.add_argument("--seconds", type=number(float, 0.1, 4), default=1.0, metavar="S",
+                          help="how much noise, 0.1 to 4 (default: 1)")
+    loopback.add_argument("--samplerate", type=number(int, 1), metavar="HZ",
+                          help="frames per second (default: the device's own)")
+    loopback.add_argument("--callback-size", type=number(int, 1, 1 << 24), metavar="FRAMES",
+                          help="frames the device moves at a time (default: as it likes)")
+    loopback.add_argument("--json", action="store_true", help="print the result as JSON")
 
     demo = commands.add_parser(
         "demo", help="see why: record speech while other threads hold the GIL",
@@ -148,15 +186,16 @@ def run_record(options):
     from pong.live import LiveLine
     from pong.recording import record
 
-    line = LiveLine("lost")
-    try:
-        result = record(
-            options.output, options.input, samplerate=options.samplerate, blocksize=options.blocksize,
-            callback_size=options.callback_size, channels=options.channels, dtype=options.dtype,
-            buffers=options.buffers, speed=options.speed, seconds=options.seconds, progress=line,
-        )
-    finally:
-        line.end()
+    with hushed_for(options.input):
+        line = LiveLine("lost")
+        try:
+            result = record(
+                options.output, options.input, samplerate=options.samplerate, blocksize=options.blocksize,
+                callback_size=options.callback_size, channels=options.channels, dtype=options.dtype,
+                buffers=options.buffers, speed=options.speed, seconds=options.seconds, progress=line,
+            )
+        finally:
+            line.end()
     return report(options, result, options.output, "lost", "were lost: no buffer was free in time (see --buffers)")
 
 
@@ -165,14 +204,16 @@ def run_play(options):
     from pong.live import LiveLine
     from pong.recording import play
 
-    line = LiveLine("underflow")
-    try:
-        result = play(
-            options.input, options.output, blocksize=options.blocksize, callback_size=options.callback_size,
-            buffers=options.buffers, speed=options.speed, seconds=options.seconds, progress=line,
-        )
-    finally:
-        line.end()
+    with hushed_for(options.output):
+        line = LiveLine("underflow")
+        try:
+            result = play(
+                options.input, options.output, blocksize=options.blocksize, callback_size=options.callback_size,
+                buffers=options.buffers, dtype=options.dtype, speed=options.speed, seconds=options.seconds,
+                progress=line,
+            )
+        finally:
+            line.end()
     return report(options, result, options.input, "underflow", "of silence: the sound came too late (see --buffers)")
 
 
@@ -197,18 +238,70 @@ def run_demo(options):
     return 0 if outcomes[0].exact else EXIT_FAILED
 
 
+def run_loopback(options):
+    """Do ``pong loopback``."""
+    from pong.loopback import measure
+
+    with hushed_for(options.device):
+        result = measure(
+            options.device, seconds=options.seconds, samplerate=options.samplerate,
+            callback_size=options.callback_size, wire=options.wire,
+        )
+    if options.json:
+        print(json.dumps({"device": options.device, **asdict(result)}))
+    elif not result.found:
+        print(f"{options.device}: the noise did not come back")
+    else:
+        how = "bit-exact" if result.exact else f"not exact, signal-to-noise ratio {result.snr:.1f} dB"
+        print(
+            f"{options.device}: round trip {plural(result.latency, 'frame')}, {1000 * result.seconds:.2f} ms at "
+            f"{result.samplerate:g} Hz; {plural(result.frames, 'frame')} {how}; {result.lost} lost, "
+            f"{result.underflow} underflow"
+        )
+    return 0 if result.found else EXIT_FAILED
+
+
 def run_devices(options):
     """Do ``pong devices``."""
-    from pong.streams.devices import query_devices
+    from pong.streams.devices import CARD_BACKENDS, query_devices
 
-    found = query_devices()
+    found, missing = [], []
+    for backend in ("virtual", *CARD_BACKENDS):
+        try:
+            there = query_devices(backend)
+        except (ImportError, OSError, StreamError) as error:
+            missing.append(f"{backend}: not here ({reason(error)})")
+            continue
+        found += there
+        if not there:
+            missing.append(f"{backend}: no devices")
     if options.json:
         print(json.dumps([asdict(device) for device in found], indent=2))
         return 0
     width = max(len(device.name) for device in found)
     for device in found:
-        print(f"{device.kind:6}  {device.name:{width}}  {device.description}")
+        facts = [device.description]
+        if device.channels is not None:
+            facts.append(plural(device.channels, "channel"))
+        if device.samplerate is not None:
+            facts.append(f"{device.samplerate:g} Hz")
+        print(f"{device.kind:6}  {device.name:{width}}  {', '.join(facts)}")
+    print(*missing, sep="\n", end="\n" * bool(missing))
     return 0
+
+
+def hushed_for(device):
+    """Keep what libraries of sound cards write to standard error from coming between pong's own lines."""
+    from pong.streams.hush import hushed
+
+    return nullcontext() if device.startswith("virtual:") else hushed()
+
+
+def reason(error):
+    """Say in a few words why a back end is not there."""
+    if isinstance(error, ImportError) and error.name in EXTRAS:
+        return f'pip install "pong[{EXTRAS[error.name]}]"'
+    return describe(error)
 
 
 def describe(error):
@@ -240,15 +333,12 @@ def die_of_signals():
 def main(argv=None):
     """Run one command; return its exit code."""
     options = parser().parse_args(argv)
-    if getattr(options, "speed", 0) is None:
-        options.speed = "auto"
     try:
         code = options.run(options)
         flush()
         return code
     except ImportError as error:
-        extra = "plot" if error.name == "matplotlib" else "cli"
-        print(f"pong: {error.name} is missing: pip install 'pong[{extra}]'", file=sys.stderr)
+        print(f"pong: {error.name} is missing: pip install 'pong[{EXTRAS.get(error.name, 'cli')}]'", file=sys.stderr)
     except (OSError, ValueError, MemoryError, StreamError) as error:
         print(f"pong: {describe(error)}", file=sys.stderr)
     return EXIT_FAILED

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import math
 import queue
 import threading
 import time
@@ -25,6 +26,7 @@ BLOCKSIZE = 1024     # frames in one of pong's buffers, filled by eight callback
 BUFFERS = 224        # 4.8 seconds; the queue of the customary way holds as much
 HOLD = 0.24          # seconds that a C call holds the GIL
 HOLDERS = 2
+TIMINGS = 5          # of a call, to learn how long it takes
 COUNTED = 512        # blocks in the counting of copies and allocations
 
 
@@ -81,7 +83,7 @@ class Holders:
     Parameters
     ----------
     seconds : float
-        How long each call holds it.
+        How long each call holds it, at least.
     number : int
         How many threads.
     """
@@ -93,13 +95,19 @@ class Holders:
         size, took = 1 << 16, 0.0
         while took < seconds / 8:
             size *= 2
-            began = time.perf_counter()
-            sum(range(size))
-            took = time.perf_counter() - began
-        self.size = int(size * seconds / took)
+            # The fastest counts: whatever else the machine did meanwhile would make the calls too short.
+            took = min(self.time_of(size) for _ in range(TIMINGS))
+        self.size = math.ceil(size * seconds / took)
         self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(number)]
         for thread in self.threads:
             thread.start()
+
+    @staticmethod
+    def time_of(size):
+        """Return how long one call of a size took."""
+        began = time.perf_counter()
+        sum(range(size))
+        return time.perf_counter() - began
 
     def run(self):
         """Hold the GIL again and again, from `__enter__` to `__exit__`."""

@@ -7,6 +7,8 @@ import time
 
 import numpy as np
 
+from pong.streams.int24 import unpack
+
 __all__ = ["LiveLine"]
 
 INTERVAL = 0.1  # seconds between two drawings
@@ -17,6 +19,8 @@ COLUMNS = 80  # of a terminal that does not tell
 
 def peak_of(samples):
     """Return the peak of a block in dB of full scale: -inf for silence, inf for what is no number."""
+    if samples.dtype == "V3":
+        samples = unpack(samples)
     peak = max(float(samples.max()), -float(samples.min())) if samples.size else 0.0
     if samples.dtype.kind == "i":
         peak /= -float(np.iinfo(samples.dtype).min)

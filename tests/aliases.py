@@ -30,12 +30,16 @@ def read_array(alias: Any) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Alias:
-    """One row: how to make the alias of a buffer, how many counted views it is, how to copy what it sees."""
+    """One row: how to make the alias of a buffer, how many counted views it is, how to copy what it sees.
+
+    Of a planar pool's samples some make a copy, or nothing, because frames are not in one piece: ``order`` is "C" then.
+    """
 
     name: str
     counted: int
     make: Callable[[pong.Buffer], Any]
     read: Callable[[Any], np.ndarray] = read_array
+    order: str = "any"
 
 
 def read_nditer(it: np.nditer) -> np.ndarray:
@@ -65,32 +69,32 @@ ALIASES = [
     Alias("one channel", 1, lambda buf: buf.samples[:, 1]),
     Alias("newaxis", 1, lambda buf: buf.samples[None]),
     Alias("ellipsis", 1, lambda buf: buf.samples[3, 1, ...]),
-    Alias("reshape", 1, lambda buf: buf.samples.reshape(-1)),
-    Alias("ravel", 1, lambda buf: buf.samples.ravel()),
+    Alias("reshape", 1, lambda buf: buf.samples.reshape(-1), order="C"),
+    Alias("ravel", 1, lambda buf: buf.samples.ravel(), order="C"),
     Alias("T", 1, lambda buf: buf.samples.T),
     Alias("swapaxes", 1, lambda buf: buf.samples.swapaxes(0, 1)),
     Alias("view", 1, lambda buf: buf.samples.view()),
     Alias("dtype view", 1, lambda buf: buf.samples.view("int32")),
-    Alias("bytes view", 1, lambda buf: buf.samples.view("uint8")),
+    Alias("bytes view", 1, lambda buf: buf.samples.view("uint8"), order="C"),
     Alias("broadcast_to", 1, lambda buf: np.broadcast_to(buf.samples, (3, FRAMES, CHANNELS))),
-    Alias("structured field", 1, lambda buf: buf.samples.view(STEREO)["right"]),
+    Alias("structured field", 1, lambda buf: buf.samples.view(STEREO)["right"], order="C"),
     Alias("diagonal", 1, lambda buf: buf.samples.diagonal()),
     Alias("array_split", 2, lambda buf: np.array_split(buf.samples, 2)),
     Alias("three slices", 3, lambda buf: [buf.samples[i : i + 2] for i in (0, 2, 4)]),
-    Alias("frombuffer(samples)", 1, lambda buf: np.frombuffer(buf.samples, "float32")),
+    Alias("frombuffer(samples)", 1, lambda buf: np.frombuffer(buf.samples, "float32"), order="C"),
     Alias("itviews of nditer", 1, lambda buf: np.nditer(buf.samples).itviews[0]),
-    Alias("data of a masked array", 1, lambda buf: np.ma.asarray(buf.samples).data),
+    Alias("data of a masked array", 1, lambda buf: np.ma.asarray(buf.samples).data, order="C"),
     Alias("the root", 1, lambda buf: buf.samples.base),
     # Exports of the handle.
     Alias("memoryview(buf)", 1, memoryview),
     Alias("two memoryviews(buf)", 2, lambda buf: [memoryview(buf), memoryview(buf)]),
     Alias("memoryview of memoryview(buf)", 1, lambda buf: memoryview(memoryview(buf))),
-    Alias("cast memoryview(buf)", 1, lambda buf: memoryview(buf).cast("B")),
+    Alias("cast memoryview(buf)", 1, lambda buf: memoryview(buf).cast("B"), order="C"),
     Alias("asarray(buf)", 1, np.asarray),
     Alias("array(buf, copy=False)", 1, lambda buf: np.array(buf, copy=False)),
     Alias("slice of asarray(buf)", 1, lambda buf: np.asarray(buf)[2:]),
-    Alias("frombuffer(buf)", 1, lambda buf: np.frombuffer(buf, "float32")),
-    Alias("ctypes from_buffer(buf)", 1, (ctypes.c_float * VALUES.size).from_buffer),
+    Alias("frombuffer(buf)", 1, lambda buf: np.frombuffer(buf, "float32"), order="C"),
+    Alias("ctypes from_buffer(buf)", 1, (ctypes.c_float * VALUES.size).from_buffer, order="C"),
     # What refers to `samples` itself.
     Alias("memoryview(samples)", 0, lambda buf: memoryview(buf.samples)),
     Alias("memoryview of memoryview(samples)", 0, lambda buf: memoryview(memoryview(buf.samples))[1:]),
@@ -99,20 +103,23 @@ ALIASES = [
     Alias("from_dlpack(samples)", 0, lambda buf: np.from_dlpack(buf.samples)),
     Alias("as_strided", 0, lambda buf: as_strided(buf.samples, (2, 3), (8, 4))),
     Alias("sliding_window_view", 0, lambda buf: sliding_window_view(buf.samples, 2, axis=0)),
-    Alias("masked", 0, lambda buf: np.ma.asarray(buf.samples), lambda masked: np.array(masked.data)),
+    Alias("masked", 0, lambda buf: np.ma.asarray(buf.samples), lambda masked: np.array(masked.data), "C"),
     Alias("memmap", 0, lambda buf: buf.samples.view(np.memmap)),
     Alias("recarray", 0, lambda buf: buf.samples.view(np.recarray)),
     Alias("slice of memmap", 0, lambda buf: buf.samples.view(np.memmap)[1:]),
     Alias("flat", 0, lambda buf: buf.samples.flat, lambda flat: flat[:]),
     Alias("ndenumerate", 0, lambda buf: np.ndenumerate(buf.samples), read_ndenumerate),
     Alias("nditer", 0, lambda buf: np.nditer(buf.samples), read_nditer),
-    Alias("as_ctypes", 0, lambda buf: np.ctypeslib.as_ctypes(buf.samples)),
-    Alias("ctypes from_buffer(samples)", 0, lambda buf: (ctypes.c_float * VALUES.size).from_buffer(buf.samples)),
+    Alias("as_ctypes", 0, lambda buf: np.ctypeslib.as_ctypes(buf.samples), order="C"),
+    Alias(
+        "ctypes from_buffer(samples)", 0, lambda buf: (ctypes.c_float * VALUES.size).from_buffer(buf.samples), order="C"
+    ),
     Alias("torch from_numpy", 0, from_torch, read_tensor),
 ]
 
 COUNTED = [alias for alias in ALIASES if alias.counted]
 UNCOUNTED = [alias for alias in ALIASES if not alias.counted]
+PLANAR = [alias for alias in ALIASES if alias.order == "any"]
 
 
 def rows(aliases: list[Alias]) -> pytest.MarkDecorator:

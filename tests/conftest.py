@@ -19,7 +19,22 @@ if not any((ROOT / "pong" / f"_arena{suffix}").exists() for suffix in EXTENSION_
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+from native_build import load  # noqa: E402
+
 from pong import _arena  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def stress():
+    """The module of native senders and receivers, tests/native/_stress.pyx."""
+    return load("_stress")
+
+
+@pytest.fixture(scope="session")
+def rounds():
+    """The module of native races, tests/native/_rounds.pyx."""
+    return load("_rounds")
+
 
 if _arena.balance():
 

@@ -14,8 +14,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import pytest
-
 HERE = Path(__file__).resolve().parent
 BUILT = tempfile.TemporaryDirectory(prefix="pong-native-")
 
@@ -38,7 +36,8 @@ def compile_into(folder: str) -> None:
     assert pong is not None, "install pong first"
     assert pong.origin is not None
     compile_args, link_args = setting("BUILDS")[os.environ.get("PONG_BUILD", "release")]
-    include = [str(Path(pong.origin).parent.parent), str(HERE / "native"), numpy.get_include()]
+    package = Path(pong.origin).parent
+    include = [str(package.parent), str(package / "include"), str(HERE / "native"), numpy.get_include()]
     extensions = [
         Extension(
             source.stem,
@@ -79,18 +78,6 @@ def load(name: str):
     if importlib.util.find_spec(name) is None:
         sys.path.append(native_folder())
     return importlib.import_module(name)
-
-
-@pytest.fixture(scope="session")
-def stress():
-    """The module of native senders and receivers, tests/native/_stress.pyx."""
-    return load("_stress")
-
-
-@pytest.fixture(scope="session")
-def rounds():
-    """The module of native races, tests/native/_rounds.pyx."""
-    return load("_rounds")
 
 
 if __name__ == "__main__":

@@ -76,9 +76,9 @@ def program(folder: Path, code: str, *, native: Path | None = None):
             process.kill()
 
 
-def finish(process: subprocess.Popen) -> str:
+def finish(process: subprocess.Popen, timeout: float = 2 * PATIENCE) -> str:
     """Wait until a program ends by itself, without a word of complaint; return what it printed."""
-    out, err = process.communicate(timeout=2 * PATIENCE)
+    out, err = process.communicate(timeout=timeout)
     assert (process.returncode, err) == (0, ""), err or f"exit code {process.returncode}"
     return out
 

@@ -110,6 +110,7 @@ def test_dtype_of_wrong_size(dtype: Any) -> None:
 
 @pytest.mark.parametrize(("value", "error"), [
     (0, ValueError), (-1, ValueError), (math.nan, ValueError), (math.inf, ValueError), (-math.inf, ValueError),
+    (10**400, ValueError),
     (True, TypeError), ("48000", TypeError), ([48000], TypeError), (48000j, TypeError), (object(), TypeError),
 ])  # fmt: skip
 def test_samplerate(value: Any, error: type[Exception]) -> None:

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 from programs import run
 
-pytest_plugins = ["native_build"]
-
 ASLEEP = """
 import _stress
 pool = pong.BufferPool(2, 8, on_empty="raise")

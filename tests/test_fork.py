@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 from programs import run
 
-pytest_plugins = ["native_build"]
-
 CHILD = """
 import gc, select
 

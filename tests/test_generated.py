@@ -193,7 +193,7 @@ def test_a_file_must_be_what_was_asked_for():
     source.close()
     with pytest.raises(ValueError, match=r"voice\.wav: has 22050 frames per second, not 48000: pong does not resample"):
         open_source(str(VOICE), samplerate=48000)
-    with pytest.raises(ValueError, match=r"voice\.wav: has 1 channels, not 2: pong does not mix"):
+    with pytest.raises(ValueError, match=r"voice\.wav: has 1 channel, not 2: pong does not mix"):
         open_source(VOICE, channels=2)
     with pytest.raises(ValueError, match="dtype must be one of int16, int32, float32, float64, not 'uint8'"):
         open_source(VOICE, dtype="uint8")

@@ -29,16 +29,22 @@ FEW = st.lists(ANY, max_size=6)
 SOME = st.lists(ANY, min_size=1, max_size=4)
 FRAMES = st.integers(0, BLOCKSIZE + 1)
 
+
+def deep(array):
+    """Return an array in another shape, which is a view whether or not frames are in one piece."""
+    return array.reshape(1, *array.shape)
+
+
 # How an alias is taken from a buffer, and whether it is counted ("Detaching, exactly", rule 1).
 ALIASES = {
     "samples": (lambda buf, start, stop: buf.samples, False),
     "memoryview of samples": (lambda buf, start, stop: memoryview(buf.samples), False),
     "slice": (lambda buf, start, stop: buf.samples[start:stop], True),
-    "flat view": (lambda buf, start, stop: buf.samples[start:stop].reshape(-1), True),
+    "deep view": (lambda buf, start, stop: deep(buf.samples[start:stop]), True),
     "memoryview": (lambda buf, start, stop: memoryview(buf), True),
     "asarray": (lambda buf, start, stop: np.asarray(buf), True),
 }
-RANGED = ("slice", "flat view")
+RANGED = ("slice", "deep view")
 
 
 def is_open(link):
@@ -60,13 +66,16 @@ class Machine(RuleBasedStateMachine):
     operations = 0
 
     @initialize(count=ANY, overflow=st.integers(0, 70), links=st.integers(1, 3), channels=st.integers(1, 2),
-                start=st.sampled_from([0, 2**32 - 3, 2**48 - 3, 2**64 - 3]), timestamps=st.booleans())
-    def begin(self, count, overflow, links, channels, start, timestamps):
+                start=st.sampled_from([0, 2**32 - 3, 2**48 - 3, 2**64 - 3]), timestamps=st.booleans(),
+                order=st.sampled_from("CF"))
+    def begin(self, count, overflow, links, channels, start, timestamps, order):
         least, most = self.sizes
         count = least + count % (most - least + 1)
         policy = {"on_empty": "allocate", "overflow": overflow} if overflow else {"on_empty": "raise"}
         kind = type("Pool", (pong.BufferPool,), {"_first_position": start})
-        self.pool = kind(count, BLOCKSIZE, channels, "int32", max_links=links, timestamps=timestamps, **policy)
+        self.pool = kind(
+            count, BLOCKSIZE, channels, "int32", order=order, max_links=links, timestamps=timestamps, **policy
+        )
         self.model = Model(count, overflow, links, BLOCKSIZE)
         self.buffers = []   # (Buffer, model.Handle), detached ones too
         self.aliases = []   # (object, kind, model.Alias)
@@ -166,11 +175,11 @@ class Machine(RuleBasedStateMachine):
     # Buffers.
 
     @precondition(lambda self: self.buffers)
-    @rule(which=ANY, frames=FRAMES)
-    def write(self, which, frames):
+    @rule(which=ANY, frames=FRAMES, order=st.sampled_from("CF"))
+    def write(self, which, frames, order):
         buf, handle = self.pick_buffer(which)
         value = self.new_value()
-        array = np.full((frames, self.pool.channels), value, "int32")
+        array = np.full((frames, self.pool.channels), value, "int32", order)
         self.both(lambda: self.model.write(handle, value, frames), lambda: buf.write(array))
 
     @precondition(lambda self: self.buffers)

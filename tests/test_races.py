@@ -14,8 +14,6 @@ from programs import MILLION, Thread, until
 
 import pong
 
-pytest_plugins = ["native_build"]
-
 
 @pytest.fixture
 def fast_switching():
@@ -288,6 +286,36 @@ def test_send_against_close_step_by_step(rounds, count: int, drained: bool) -> N
             sender.close()
             receiver.close()
             check_home(pool)
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_batch_against_close_step_by_step(rounds, number: int) -> None:
+    """I1, I3: what is published after the receiver has drained stays with nobody, and the link opens again."""
+    with make_pool(5, max_links=1) as pool:
+        for i in range(10):
+            sender, receiver = pool.link()
+            rounds.batch_into_closed(pool, sender, number)
+            check_home(pool)
+            (link,) = pool.stats().links
+            assert (link.sent, link.received, link.queued) == (0, 0, 0)
+            receiver.close()
+            sender.close()
+            sender, receiver = pool.link()
+            sender.send_many([(pool.acquire(), i * 10 + j) for j in range(number)])
+            assert [buf.tag for buf in receiver.drain()] == [i * 10 + j for j in range(number)]
+            sender.close()
+            receiver.close()
+            check_home(pool)
+
+
+@pytest.mark.parametrize("stale", [0, 1, 4])
+def test_refused_batch_stays_its_owners(rounds, stale: int) -> None:
+    """I1: what was claimed before the stale slot was found is the sender's again, by the words that it is given."""
+    with make_pool(5) as pool:
+        sender, receiver = pool.link()
+        assert rounds.batch_with_stale(pool, sender, 5, stale)
+        assert not receiver.poll()
+        check_home(pool)
 
 
 @pytest.mark.parametrize("count", [3, 5])

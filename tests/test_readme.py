@@ -1,17 +1,25 @@
 """Every code block of the README does what it says."""
 
 import contextlib
+import ctypes
+import importlib
 import io
 import os
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import table
+from needs import needs
+
+import pong
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,7 +34,7 @@ def blocks(language):
 
 def test_every_block_is_run_by_a_test():
     """A block in a language that no test here runs is a promise that nobody would notice breaking."""
-    assert {name for name, _ in BLOCKS} == {"python", "sh", "console", "text", ""}
+    assert {name for name, _ in BLOCKS} == {"py", "python", "sh", "console", "text", "c", "cython", ""}
     assert len(blocks("")) == 1, "the only block that is not run is the picture"
 
 
@@ -44,7 +52,52 @@ def test_python_blocks():
     ]
 
 
+def test_numba_block():
+    """The first block of its kind is run by tests/servers: it needs a sound card."""
+    needs("numba")
+    _, block = blocks("py")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(block, "README.md", "exec"), {"np": np, "pong": pong})
+    assert printed.getvalue() == "2.0\n"
+
+
+def test_c_block(tmp_path):
+    """It compiles without Python, and its callback sends a block."""
+    (text,) = blocks("c")
+    library = tmp_path / "callback.so"
+    command = ["gcc", "-x", "c", "-std=c99", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    subprocess.run([*command, f"-I{pong.get_include()}", "-", "-o", library], input=text, check=True, text=True)
+    callback = ctypes.CDLL(library).callback
+    callback.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_float]
+    sender, receiver = pong.BufferPool(2, 8, 2).link()
+    end = table.api.open_sender(sender, 1)
+    assert [callback(ctypes.addressof(table.api), end, 0.5) for _ in range(3)] == [1, 1, 0]
+    with receiver.recv_nowait() as block:
+        assert (block.samples.tolist(), block.tag) == ([[0.5, 0.5]] * 8, 7)
+    table.api.close(end)
+
+
+def test_cython_block(tmp_path, monkeypatch):
+    (text,) = blocks("cython")
+    (tmp_path / "readme_effect.pyx").write_text(text, encoding="utf-8")
+    include = [f"-I{folder}" for folder in (pong.get_include(), sysconfig.get_paths()["include"])]
+    for command in (
+        [sys.executable, "-m", "cython", "-3", "readme_effect.pyx"],
+        ["gcc", "-shared", "-fPIC", *include, "readme_effect.c", "-o", "readme_effect" + EXTENSION_SUFFIXES[0]],
+    ):
+        subprocess.run(command, cwd=tmp_path, check=True)
+    monkeypatch.syspath_prepend(tmp_path)
+    pool = pong.BufferPool(2, 8)
+    (there, here), (onward, end) = pool.link(), pool.link()
+    there.send(pool.acquire(), tag=3)
+    there.close()
+    importlib.import_module("readme_effect").negate(here, onward)
+    assert [block.tag for block in end] == [3]
+
+
 def test_the_first_example_is_short():
+    assert len(blocks("py")[0].strip().splitlines()) <= 12
     assert len(blocks("python")[0].strip().splitlines()) <= 12
 
 

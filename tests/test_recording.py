@@ -160,7 +160,7 @@ def test_the_input_is_not_overwritten(tmp_path):
         (["virtual:tone", "--samplerate", "0"], 2, "must be a number from 1 up"),
         (["virtual:tone", "--samplerate", "44100.5"], 2, "must be a number from 1 up, not '44100.5'"),
         (["virtual:tone", "--channels", "1025"], 2, "must be a number from 1 to 1024"),
-        (["virtual:tone", "--dtype", "int8"], 2, "'int16', 'int32', 'float32', 'float64'"),
+        (["virtual:tone", "--dtype", "int8"], 2, "'int16', 'int24', 'int32', 'float32', 'float64'"),
         ([f"virtual:{VOICE}", "--samplerate", "48000"], 1, "has 22050 frames per second, not 48000"),
         ([f"virtual:{VOICE}", "--channels", "2"], 1, "not 2: pong does not mix"),
         ([f"virtual:{VOICE}", "--buffers", "0"], 2, "must be a number from 1 to 1024"),

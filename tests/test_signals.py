@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from programs import finish, program, run, until
 
-pytest_plugins = ["native_build"]
-
 # What each call waits for, the call, what makes it go on, and what it then returns.
 CALLS = {
     "recv": ("receiver", "receiver.recv().tag", "sender.send(held, tag=7)", "7"),

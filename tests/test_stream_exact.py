@@ -17,9 +17,8 @@ from pong.streams.files import SoundSink
 
 RATE = 48000
 VOICE = Path(__file__).resolve().parent.parent / "pong" / "examples" / "voice.wav"
-# Speech recorded by people who have nothing to do with us: the package alsa-utils. CI says where, and must have it.
-PROMISED = os.environ.get("PONG_SPEECH")
-ALSA = Path(PROMISED or "/usr/share/sounds/alsa")
+# Speech recorded by people who have nothing to do with us: the package alsa-utils. CI must have it.
+ALSA = Path("/usr/share/sounds/alsa")
 SPEECH = soundfile.read(VOICE, dtype="int32", always_2d=True)[0][12_000:17_003]
 
 CALLBACK_SIZES = [1, 64, 100, 128, 480, 1024, 4096]
@@ -227,7 +226,9 @@ def test_what_ends_waits_for_the_program(tmp_path):
     assert stream.time == stream.position / RATE
 
 
-@pytest.mark.skipif(not PROMISED and not ALSA.is_dir(), reason="no speech of others here: install alsa-utils")
+@pytest.mark.skipif(
+    not os.environ.get("PONG_CI") and not ALSA.is_dir(), reason="no speech of others here: install alsa-utils"
+)
 def test_speech_that_others_recorded(tmp_path):
     """All of alsa-utils' files, whole, and our own voice: as they are, and as FLAC."""
     files = [VOICE, *sorted(ALSA.glob("*.wav"))]

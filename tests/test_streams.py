@@ -69,7 +69,8 @@ def test_endless_sound_has_a_clock_and_the_rest_has_none(wav, tmp_path):
         stream.start()
         assert stream.time == stream.position / stream.samplerate == 0 or stream.position > 0
         stream.close()
-    for stream in (pong.InputStream(), pong.OutputStream(), pong.OutputStream(device="null"), pong.Stream()):
+    made = [kind(backend="virtual") for kind in (pong.InputStream, pong.OutputStream, pong.Stream)]
+    for stream in [*made, pong.OutputStream(device="null")]:
         with stream:
             before = stream.time
             while stream.time == before:
@@ -214,6 +215,14 @@ def test_wrong_methods(tmp_path):
     assert soundfile.info(tmp_path / "a.wav").frames == 0
 
 
+def test_an_output_that_is_not_started_does_not_wait_for_itself():
+    stream = pong.OutputStream(RATE, 64, "null", buffers=2)
+    with pytest.raises(pong.StreamError, match="call start"):
+        stream.write(np.zeros(3 * 64, "float32"))
+    assert stream.output_pool.stats().queued == 2
+    stream.close()
+
+
 # --- bad arguments
 
 NO_SUCH = r"no virtual input is called 'x'.*tone\[:HZ\], sweep\[:FROM-TO\] or silence"
@@ -227,10 +236,10 @@ INPUT = [
     ({"channels": "2"}, TypeError, "channels must be a whole number"),
     ({"dtype": "int8"}, ValueError, "dtype must be one of int16"),
     ({"dtype": "x"}, ValueError, "dtype must be one of int16"),
-    ({"device": "x"}, ValueError, NO_SUCH),
+    ({"device": "virtual:x"}, ValueError, NO_SUCH),
     ({"device": "tone:x"}, ValueError, "must be tone, tone:HZ"),
     ({"device": "./missing.wav"}, FileNotFoundError, "missing.wav"),
-    ({"device": 5}, TypeError, "int"),
+    ({"device": 5, "backend": "virtual"}, TypeError, "int"),
     ({"device": [1.0, 2.0]}, TypeError, "list"),
     ({"device": ramp(4, 3), "channels": 2}, ValueError, "an array with channels 3, not 2: pong does not convert"),
     ({"device": ramp(4), "dtype": "int16"}, ValueError, "an array with dtype int32, not int16"),
@@ -251,10 +260,10 @@ OUTPUT = [
     ({"dtype": "int8"}, ValueError, "dtype must be one of int16"),
     ({"dtype": "str"}, ValueError, "dtype must be one of int16"),
     ({"dtype": ">i2"}, ValueError, "dtype must be one of int16"),
-    ({"device": "x"}, ValueError, "no virtual output is called 'x': a sound file's path or null"),
+    ({"device": "virtual:x"}, ValueError, "no virtual output is called 'x': a sound file's path or null"),
     ({"device": "tone"}, ValueError, "no virtual output is called 'tone'"),
     ({"device": "./no/such/folder.wav"}, FileNotFoundError, "folder.wav"),
-    ({"device": 5}, TypeError, "int"),
+    ({"device": 5, "backend": "virtual"}, TypeError, "int"),
     ({"device": [1.0]}, TypeError, "list"),
     ({"device": ramp(4), "channels": 2}, ValueError, "an array with channels 1, not 2"),
     ({"device": np.broadcast_to(np.float32(0), (4, 1))}, ValueError, "writeable"),
@@ -271,9 +280,13 @@ BOTH = [
     ({"buffers": 0}, ValueError, "count"),
     ({"buffers": 1025}, ValueError, "count"),
     ({"buffers": "2"}, TypeError, "count"),
-    ({"backend": "alsa"}, ValueError, "backend must be one of 'virtual', not 'alsa'"),
-    ({"backend": None}, ValueError, "backend must be one of"),
-    ({"latency": "medium"}, ValueError, "latency must be one of 'low', 'high', not 'medium'"),
+    ({"backend": "alsa"}, ValueError, "backend must be one of 'portaudio', 'jack', 'miniaudio', 'virtual', not 'alsa'"),
+    ({"backend": 1}, ValueError, "backend must be one of"),
+    ({"latency": "medium"}, ValueError, "latency must be 'low', 'high' or seconds, not 'medium'"),
+    ({"clip_off": True}, ValueError, "clip_off does not go with backend 'virtual', only with 'portaudio'"),
+    ({"pool": 5}, TypeError, "pool must be a BufferPool"),
+    ({"link": (1, 2)}, TypeError, "link must be what"),
+    ({"process": print}, TypeError, "would need the GIL"),
     ({"latency": -1}, ValueError, "latency must be 0 or more"),
     ({"latency": True}, TypeError, "latency must be a number"),
     ({"latency": (0.1, 0.1)}, TypeError, "latency must be a number"),
@@ -289,7 +302,7 @@ BOTH = [
     ({"callback": print, "blocksize": 0}, ValueError, "callback_size must be from 1"),
 ]
 PAIRS = [
-    ({"device": "x"}, ValueError, r"device must be a pair \(input, output\)"),
+    ({"device": "virtual:tone"}, ValueError, r"device must be a pair \(input, output\)"),
     ({"device": ("tone",)}, ValueError, r"device must be one value or a pair"),
     ({"device": ("tone", None, None)}, ValueError, "device must be"),
     ({"device": ramp(4)}, ValueError, "device must be a pair"),

@@ -174,7 +174,7 @@ KINDS = {
     "full input": "pong.InputStream(48000, 64, np.zeros(10**6), buffers=2)",
     "file": "pong.InputStream(device=os.environ['VOICE'], blocksize=64, buffers=2)",
     "output": "pong.OutputStream(device='out.wav')",
-    "null": "pong.OutputStream()",
+    "null": "pong.OutputStream(device='null')",
     "both": "pong.Stream(device=('tone', 'out.wav'))",
     "stepped": "pong.InputStream(device='tone', extra_settings=pong.VirtualSettings(speed=None))",
     "input callback": "pong.InputStream(device='tone', callback=lambda *_: sum(range(1000)))",
@@ -225,7 +225,7 @@ def test_forked_while_it_runs(tmp_path, kind):
         assert os.waitpid(pid, 0) == (pid, 0), ending
     position = stream.position
     if stream._receiver is not None and stream._sender is None:
-        if not stream._stepped:
+        if stream._setup.speed is not None:
             stream.recv(60).release()
     elif not stream._receiver and stream._sender:
         stream.write(np.arange(5000, dtype="float32") / 5000)

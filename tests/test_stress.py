@@ -12,8 +12,6 @@ from programs import MILLION, Thread
 
 import pong
 
-pytest_plugins = ["native_build"]
-
 WORDS = 8
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
 

@@ -1,4 +1,4 @@
-"""The virtual device's output: playback, duplex, callbacks of Python, and a device moved step by step."""
+"""The virtual device's output: playback, duplex, and a device moved step by step."""
 
 import threading
 
@@ -9,7 +9,7 @@ import pong
 from pong.streams.virtual import VirtualDevice
 
 RATE = 48000
-INPUT_OVERFLOW, OUTPUT_UNDERFLOW = 2, 4
+INPUT_OVERFLOW = 2
 
 
 def ramp(frames, channels=1, dtype="int32"):
@@ -106,6 +106,47 @@ def test_a_full_sink_ends_playback():
     assert (sink == 5).all()
 
 
+@pytest.mark.parametrize(("room", "callbacks"), [(0, 1), (1, 1), (8, 1), (9, 2), (16, 2), (20, 3)])
+@pytest.mark.parametrize("sent", [0, 16, 24, 40])
+def test_playback_ends_with_the_last_frame_that_there_is_room_for(room, callbacks, sent):
+    """In the very callback that fills the array, which is as short as what was left; no frame beyond is counted."""
+    pool = pong.BufferPool(5, 8, 1, "int32", on_empty="raise")
+    sender, receiver = pool.link()
+    sink = np.full(room, -1, "int32")
+    for value in range(sent // 8):
+        buf = pool.acquire()
+        buf.samples[:] = value + 1
+        sender.send(buf)
+    with VirtualDevice(RATE, playback=receiver, sink=sink, callback_size=8, speed=None) as device:
+        assert callbacks == 1 or device.step(callbacks - 1)
+        assert not device.step()
+        assert (device.position, device.written, device.underflow) == (room, room, max(room - sent, 0))
+        with pytest.raises(pong.ClosedError):
+            sender.send(pool.acquire())
+    assert sink.tolist() == [at // 8 + 1 if at < sent else 0 for at in range(room)]
+    assert pool.free == 5
+
+
+@pytest.mark.parametrize("room", [90, 100, 105, 110])
+def test_a_full_output_does_not_end_the_input(room):
+    """What is heard, and counted in `position`, goes on; senders are told in the callback that fills the array."""
+    pool = pong.BufferPool(40, 10, 1, "int32", on_empty="raise")
+    (sender, receiver), (back, playback) = pool.link(), pool.link()
+    sink = np.full(room, -1, "int32")
+    options = {"callback_size": 10, "prefill": 10, "speed": None}
+    with VirtualDevice(RATE, capture=sender, playback=playback, source=ramp(205), sink=sink, **options) as device:
+        for at in range(10, room, 10):
+            assert device.step()
+            assert device.position == at
+            back.send(receiver.recv(0))
+        assert device.step()
+        with pytest.raises(pong.ClosedError):
+            back.send(receiver.recv(0))
+        assert not device.step(20)
+        assert (device.position, device.underflow) == (205, 0)
+    assert sink.tolist() == [0] * 10 + list(range(1, room - 9))
+
+
 @pytest.mark.parametrize(("blocksize", "callback_size"), [(64, 16), (64, 64), (16, 64), (100, 33), (1, 7)])
 def test_duplex_through_python(blocksize, callback_size):
     """What is heard and sent on is played one block later, bit by bit, to the last short block."""
@@ -160,110 +201,6 @@ def test_frames_lost_by_a_late_device_stand_in_the_gap():
         assert device.position == len(array)
     assert flags in (0, INPUT_OVERFLOW)
     assert covered + device.lost >= len(array)
-
-
-def call_with(array, callback, **options):
-    """Play an array through a Python callback; return the device, ended."""
-    device = VirtualDevice(RATE, source=array, callback=callback, **options)
-    device.start()
-    assert device.wait(60)
-    return device
-
-
-def test_a_callback_gets_and_gives_everything():
-    array, sink = ramp(1003, 2), np.zeros((1003, 2), "int32")
-
-    def callback(indata, outdata, frames, time, status):
-        assert len(indata) == len(outdata) == frames
-        outdata[:] = -indata
-        addresses.add(indata.ctypes.data)
-        seen.append((frames, round(time[0] * RATE), status))
-
-    seen, addresses = [], set()
-    device = call_with(array, callback, sink=sink, callback_size=100)
-    device.close()
-    assert device.error is None
-    np.testing.assert_array_equal(sink, -array)
-    assert seen == [(100, at, 0) for at in range(0, 1000, 100)] + [(3, 1000, 0)]
-    # As from a sound card: who keeps indata without a copy finds other sound in it.
-    assert len(addresses) == 1
-
-
-def test_a_callback_without_input_goes_on_until_it_is_stopped():
-    def callback(indata, outdata, frames, time, status):
-        assert indata is None
-        outdata[:] = len(calls)
-        calls.append(frames)
-        if len(calls) == 5:
-            device.stop()
-
-    calls = []
-    sink = np.full(100, -1, "int16")
-    device = VirtualDevice(RATE, callback=callback, sink=sink, callback_size=10)
-    device.start()
-    assert device.wait(60)
-    assert sink.tolist() == sorted(list(range(5)) * 10) + [-1] * 50
-
-
-def test_a_callback_that_raises_ends_the_device():
-    def callback(*_):
-        calls.append(1)
-        raise KeyError("mine")
-
-    calls = []
-    device = call_with(ramp(1000), callback)
-    assert calls == [1]
-    assert isinstance(device.error, KeyError)
-
-
-def test_a_late_callback_loses_frames_and_is_told():
-    """The customary way under load: the callback comes late, the device has lost frames, the status says so."""
-
-    def callback(indata, outdata, frames, time, status):
-        heard.append((int(indata[0, 0]), frames, status))
-        if len(heard) == 1:
-            # Until the device is later than its memory holds.
-            while device.time < 0.5:
-                pass
-
-    heard = []
-    device = VirtualDevice(1000, source=ramp(1000), callback=callback, callback_size=10, speed=1, latency=0.1)
-    device.start()
-    assert device.wait(60)
-    frames = sum(frames for _, frames, _ in heard)
-    assert frames + device.lost == 1000
-    assert device.lost >= 300
-    # The callback that is late gets its frames; the one after the gap is told.
-    assert heard[1] == (11, 10, 0)
-    assert heard[2][0] > 300
-    assert heard[2][2] == INPUT_OVERFLOW
-
-
-def test_a_callback_cannot_close_its_device():
-    def callback(*_):
-        with pytest.raises(RuntimeError, match="cannot close its own device"):
-            device.close()
-        device.stop()
-
-    device = VirtualDevice(RATE, source=ramp(10_000), callback=callback)
-    device.start()
-    assert device.wait(60)
-    assert device.error is None
-
-
-def test_dropped_in_its_own_callback():
-    """The last reference goes while the device's thread is in the callback: another thread ends the device."""
-
-    def callback(*_):
-        running.pop()
-        dropped.set()
-
-    dropped = threading.Event()
-    device = VirtualDevice(RATE, source=ramp(10_000_000), callback=callback, speed=1)
-    running = [device]
-    del device
-    running[0].start()
-    assert dropped.wait(60)
 
 
 def test_native_to_native():

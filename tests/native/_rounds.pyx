@@ -13,14 +13,15 @@ from pong.kernel.opening cimport link_begin, link_close, link_closed, link_end
 from pong.kernel.platform cimport pong_thread, pong_thread_join, pong_thread_start, pong_thread_start_t
 from pong.kernel.ring cimport ring_publish_rt
 from pong.kernel.transfer cimport (
-    CLOSED, SENT, STALE, acquire_rt, owner_after_rt, owner_state_rt, recv_rt, release_rt, send_claim_rt,
-    send_retract_rt, send_rt,
+    CLOSED, SENT, STALE, acquire_rt, link_open_rt, owner_after_rt, owner_state_rt, recv_rt, release_rt, send_batch_rt,
+    send_claim_rt, send_retract_rt, send_rt,
 )
 from pong.kernel.wait cimport notify_link_rt, notify_pool_rt
 from waiting cimport OVER, Turn, acquire_waiting, await_turn, give_turn, mix, recv_waiting
 
 cdef enum:
     KINDS = 4    # who closes: the sender, the receiver, the pool against a receiver, the pool against an acquirer
+    BATCH = 3    # slots that are sent at once, or as many as are free
 
 
 ctypedef struct Owned:
@@ -95,6 +96,26 @@ cdef void run_closer(Rounds* r) noexcept nogil:
     link_begin(a, r.link)
 
 
+cdef bint send_batch(Rounds* r) noexcept nogil:
+    """Send what is free, all at once; False: the link is closed."""
+    cdef pong_arena* a = r.a
+    cdef uint32_t slots[BATCH]
+    cdef uint64_t words[BATCH]
+    cdef uint32_t number = 0
+    cdef int32_t slot
+    if not link_open_rt(a, &a.links[r.link]):
+        return False
+    while number < BATCH:
+        slot = acquire_rt(a, a.header.count, &words[number])
+        if slot < 0:
+            break
+        slots[number] = slot
+        number += 1
+    if number and not send_batch_rt(a, r.link, slots, words, number):
+        r.fault = "the owner of slots could not send them"
+    return r.fault == NULL
+
+
 cdef void run_racing_sender(void* argument) noexcept nogil:
     """Each round, send as fast as slots come home, until the receiver has closed."""
     cdef Rounds* r = <Rounds*>argument
@@ -108,6 +129,9 @@ cdef void run_racing_sender(void* argument) noexcept nogil:
             fail(r, "no round began")
             return
         result = -1
+        # Two rounds of four, so that batches meet both kinds of receiver.
+        while i & 2 and send_batch(r):
+            pass
         while result != CLOSED:
             slot = acquire_rt(a, a.header.count, &word)
             if slot < 0:
@@ -295,6 +319,32 @@ def publish_and_retract(BufferPool pool, Sender sender, bint drained):
     if back:
         assert release_rt(a, slot, word)
     return back
+
+
+def batch_into_closed(BufferPool pool, Sender sender, uint32_t number):
+    """Do what `Sender.send_many` does when the receiver closes, and drains, right before the slots are published."""
+    cdef pong_arena* a = pool.a
+    cdef uint32_t link = sender.link.index
+    cdef uint32_t slots[PONG_MAX_SLOTS]
+    cdef uint64_t words[PONG_MAX_SLOTS]
+    cdef uint64_t taken
+    for i in range(number):
+        slots[i] = acquire_rt(a, a.header.count, &words[i])
+    link_close(a, link, PONG_RECEIVER_CLOSED)
+    assert recv_rt(a, link, &taken) < 0
+    assert send_batch_rt(a, link, slots, words, number)
+
+
+def batch_with_stale(BufferPool pool, Sender sender, uint32_t number, uint32_t stale):
+    """Send a batch, one slot of which its owner has released; return whether it still owns all the others."""
+    cdef pong_arena* a = pool.a
+    cdef uint32_t slots[PONG_MAX_SLOTS]
+    cdef uint64_t words[PONG_MAX_SLOTS]
+    for i in range(number):
+        slots[i] = acquire_rt(a, a.header.count, &words[i])
+    assert release_rt(a, slots[stale], words[stale])
+    assert not send_batch_rt(a, sender.link.index, slots, words, number)
+    return [release_rt(a, slots[i], words[i]) for i in range(number)] == [i != stale for i in range(number)]
 
 
 def resend_after_retract(BufferPool pool, Sender sender):

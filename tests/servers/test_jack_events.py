@@ -1,0 +1,100 @@
+"""What a JACK server does to a running stream: another period, xruns, freewheel on and off."""
+
+from needs import needs_all
+from servers import Jackd, reports
+
+needs_all("jack", "jackd jack_lsp", "jack")
+
+# A sound from one client to another while something happens, and what is told of it. A client's own loop would not do:
+# what is under way in it when the period changes is the server's to lose.
+LOOP = """
+import jack
+control = jack.Client("control", no_start_server=True)
+BLOCK = 256
+sound, heard = signal_of(400 * BLOCK, 1), Trimmed()
+
+pools = [pong.BufferPool(count, BLOCK, 1, "float32", on_empty="raise") for count in (1024, 512)]
+positions = []
+options = {"backend": "jack", "blocksize": BLOCK, "channels": 1}
+settings = [pong.JackSettings(client_name=name, connect=False) for name in ("recorder", "player")]
+with (pong.InputStream(pool=pools[0], extra_settings=settings[0], **options) as stream,
+      pong.OutputStream(pool=pools[1], extra_settings=settings[1], **options) as player):
+    wire(control, "player", "recorder")
+    bufs = []
+    for at in range(0, len(sound), BLOCK):
+        bufs.append(player.acquire())
+        bufs[-1].write(sound[at:at + BLOCK])
+    # All at once: however busy Python is, none of it comes late.
+    player.sender.send_many(bufs)
+    happened = False
+    while heard.frames < len(sound):
+        with stream.recv(30) as buf:
+            heard.add(buf)
+            positions.append((buf.position, buf.frames, buf.gap))
+        if heard.frames > 50 * BLOCK and not happened:
+            happened = True
+            happen()
+    stream.abort()
+    player.abort()
+    stats = stream.stats()
+# Where a block begins: after the one before, and the gap between them.
+steady = all(at + frames + gap == next_at for (at, frames, _), (next_at, _, gap) in zip(positions, positions[1:]))
+report(exact=heard.equals(sound), blocks=heard.blocks, gap=heard.gap, steady=steady, xruns=stats.xruns,
+       blocksize=control.blocksize, lost=stats.lost, home=[pool.free == len(pool) for pool in pools])
+"""
+
+
+def during(what, folder):
+    (found,) = reports(folder, f"def happen():\n    {what}\n" + LOOP)
+    assert found["blocks"] >= 400
+    assert found["steady"]
+    assert found["home"] == [True, True]
+    return found
+
+
+def test_another_period(synchronous, tmp_path):
+    """The server misses time while it changes, which is told; of the sound nothing is lost: both clients miss it."""
+    found = during("control.blocksize = 512", tmp_path)
+    assert found["blocksize"] == 512
+    assert found["exact"]
+    assert found["gap"] <= found["lost"]
+
+
+def test_freewheel_on_and_off(synchronous, tmp_path):
+    found = during("control.set_freewheel(True); control.set_freewheel(False)", tmp_path)
+    assert found["exact"]
+
+
+XRUN = """
+import jack
+late = jack.Client("late", no_start_server=True)
+turns = 0
+
+@late.set_process_callback
+def process(frames):
+    global turns
+    turns += 1
+    if turns % 20 == 0:
+        # Longer than a period: the server's clock goes on without its clients.
+        end = time.monotonic() + 0.02
+        while time.monotonic() < end:
+            pass
+
+late.inports.register("in")
+with pong.InputStream(backend="jack", blocksize=128, channels=1, buffers=512, stall_timeout=10) as stream:
+    late.activate()
+    flagged = 0
+    while not (stream.stats().xruns and flagged):
+        with stream.recv(30) as buf:
+            flagged += bool(pong.CallbackFlags(buf.status).input_overflow)
+    late.deactivate()
+    report(xruns=stream.stats().xruns, flagged=flagged)
+late.close()
+"""
+
+
+def test_xruns_are_counted_and_flagged(tmp_path):
+    with Jackd(48000, 128, sync=True):
+        (found,) = reports(tmp_path, XRUN)
+    assert found["xruns"] >= 1
+    assert found["flagged"] >= 1

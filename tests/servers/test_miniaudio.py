@@ -1,0 +1,65 @@
+"""miniaudio's null back end: a device at a clock's pace that needs nothing installed but the package."""
+
+import time
+
+import numpy as np
+import pytest
+from needs import needs_all
+
+import pong
+
+needs_all("miniaudio")
+
+OPTIONS = {"backend": "miniaudio", "device": "null", "blocksize": 480, "samplerate": 48000}
+DTYPES = ["uint8", "int16", "int24", "int32", "float32"]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_capture_hears_silence_without_a_hole(dtype, channels):
+    """Every position is there once, and each block is one block later than the one before."""
+    with pong.InputStream(dtype=dtype, channels=channels, **OPTIONS) as stream:
+        position = 0
+        for seq in range(20):
+            with stream.recv(10) as buf:
+                assert (buf.seq, buf.position, buf.gap, buf.frames) == (seq, position, 0, 480)
+                assert buf.time_source == "monotonic"
+                assert buf.samples.shape == (480, channels)
+                # Its silence of uint8 is now the middle of the range, now zeros.
+                assert set(buf.samples.tobytes()) <= ({0, 0x80} if dtype == "uint8" else {0})
+                position += buf.frames
+        stats = stream.stats()
+        assert stats.position >= position
+        assert stats.callbacks > 0
+        assert stats.lost == 0
+        assert stats.pool.links[0].received == 20
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_playback_takes_everything(dtype):
+    sound = np.zeros((4800, 2), "V3" if dtype == "int24" else dtype)
+    with pong.OutputStream(dtype=dtype, channels=2, **OPTIONS) as stream:
+        stream.write(sound)
+        pool = stream.output_pool
+    assert stream.position >= 4800
+    assert pool.free == len(pool)
+
+
+def test_duplex_sends_on_what_it_hears():
+    with pong.Stream(channels=2, dtype="float32", **OPTIONS) as stream:
+        for _ in range(20):
+            stream.send(stream.recv(10))
+        pool = stream.pool
+    assert stream.position >= 20 * 480
+    assert pool.free == len(pool)
+
+
+def test_times_are_of_the_clock_that_is_named():
+    """Each block was heard after the one before it, and before it was received."""
+    with pong.InputStream(channels=1, **OPTIONS) as stream:
+        times = []
+        for _ in range(50):
+            with stream.recv(10) as buf:
+                times.append(buf.time)
+                assert buf.time < time.monotonic()
+    assert times == sorted(set(times))

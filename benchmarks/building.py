@@ -29,9 +29,9 @@ def build(folder):
     generated = folder / "_bench.c"
     extension = folder / f"_bench{sysconfig.get_config_var('EXT_SUFFIX')}"
     flags = [word for name in ("CC", "CFLAGS", "CCSHARED") for word in (sysconfig.get_config_var(name) or "").split()]
-    includes = [f"-I{path}" for path in (sysconfig.get_path("include"), np.get_include(), installed)]
+    headers = [sysconfig.get_path("include"), np.get_include(), pong.get_include(), installed]
     run([sys.executable, "-m", "cython", "-3", f"-I{installed}", "-o", generated, SOURCE], folder)
-    run([*flags, "-O3", "-shared", *includes, "-o", extension, generated], folder)
+    run([*flags, "-O3", "-shared", *(f"-I{path}" for path in headers), "-o", extension, generated], folder)
     spec = importlib.util.spec_from_file_location("_bench", extension)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -61,7 +61,7 @@ def cores():
     shared = expand(siblings.read_text()) if siblings.exists() else {usable[0]}
     others = [core for core in usable if core not in shared]
     if not others:
-        pytest.skip("a round trip needs two cores")
+        (pytest.fail if os.environ.get("PONG_CI") else pytest.skip)("a round trip needs two cores")
     return usable[0], others[0]
 
 

@@ -30,8 +30,12 @@ ALLOWED = {
     "write": "the flag-gated wake-up of an eventfd",
 }
 
-# Functions, as "pong.module.name", that may call through a pointer, and why that cannot reach Python. None does.
-INDIRECT_ALLOWED: dict[str, str] = {}
+# Functions, as "pong.module.name", that may call through a pointer, and why that cannot reach Python.
+INDIRECT_ALLOWED: dict[str, str] = {
+    "pong.streams.chain.process_rt": "the program's own functions; `process` refuses what it knows to call Python",
+    "pong.streams.jack.begin_cycle_rt": "jack_port_get_buffer, which JACK means for its process callback",
+    "pong.streams.jack.jack_jump_rt": "jack_last_frame_time, which JACK means for its process callback",
+}
 
 _PYTHON = re.compile(r"_?Py")
 _FORBIDDEN = re.compile(
@@ -44,6 +48,10 @@ _FORBIDDEN = re.compile(
 _DEFINITION = r"^([ \t]*)c(?:p)?def[ \t]+%s(?:\([^)\n]*\)[ \t]*)?[^=(\n]*?\b(\w+_rt)[ \t]*\("
 _INLINE = re.compile(_DEFINITION % r"inline\b[ \t]*", re.M)
 _ANY = re.compile(_DEFINITION % r"(?:inline\b[ \t]*)?", re.M)
+
+# A member of a table of functions, and what is put there.
+_MEMBER = re.compile(r"\(\*(\w+_rt)\)[ \t]*\(")
+_ENTRY = re.compile(r"^\w+\.(\w+_rt)[ \t]*=[ \t]*(\w+)[ \t]*$", re.M)
 
 # Nothing may hide inside a caller, and nothing may go because nobody in this object calls it.
 _FLAGS = (
@@ -166,7 +174,7 @@ def build(root: Path, source: Path, module: str, work: Path) -> CallGraph:
         With the compiler's words, if it does not compile.
     """
     c_file, object_file = work / f"{module}.c", work / f"{module}.o"
-    includes = [f"-I{root}", f"-I{sysconfig.get_paths()['include']}"]
+    includes = [f"-I{root}", f"-I{root}/pong/include", f"-I{sysconfig.get_paths()['include']}"]
     if importlib.util.find_spec("numpy"):
         import numpy
 
@@ -180,6 +188,36 @@ def build(root: Path, source: Path, module: str, work: Path) -> CallGraph:
         if done.returncode:
             raise RuntimeError(done.stdout + done.stderr)
     return CallGraph(object_file)
+
+
+def table_faults(root: Path, extensions: dict[Path, list[Function]]) -> list[str]:
+    """Hold the C table of the public headers against what is put into it: a member ``*_rt`` is a ``*_rt`` function.
+
+    Parameters
+    ----------
+    root : Path
+        The repository.
+    extensions : dict of Path to list of Function
+        As `extension_functions` returns it.
+
+    Returns
+    -------
+    list of str
+        The faults.
+    """
+    given: dict[str, str] = {}
+    for path in sources(root / "pong", ".pyx"):
+        given.update(_ENTRY.findall(only(path, "code")))
+    safe = {function.name for functions in extensions.values() for function in functions}
+    faults = []
+    for path in sources(root / "pong/include", ".h"):
+        code = only(path, "code")
+        for member in _MEMBER.finditer(code):
+            if given.get(member[1]) not in safe:
+                where = place(root, path, code, member.start())
+                got = given.get(member[1], "nothing")
+                faults.append(f"{where}: member {member[1]} is {got}; it must be a *_rt function of a .pyx file")
+    return faults
 
 
 def judge(graph: CallGraph, declared: list[Function], indirect: dict[str, str]) -> tuple[list[str], set[str]]:
@@ -249,10 +287,10 @@ def check(root: Path, indirect: dict[str, str] = INDIRECT_ALLOWED) -> tuple[list
     tuple of (list of str, str)
         The faults, and how much was checked.
     """
-    faults: list[str] = []
+    inline, extensions = inline_functions(root), extension_functions(root)
+    faults = table_faults(root, extensions)
     reached: set[str] = set()
     outside: set[str] = set()
-    inline, extensions = inline_functions(root), extension_functions(root)
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory)
         units = [(path, _module(root, path), functions) for path, functions in extensions.items()]

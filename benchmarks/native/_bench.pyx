@@ -5,10 +5,11 @@ Built when the session starts (see `building`), against the declarations of the 
 pauses while it polls.
 """
 from libc.stdint cimport int32_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
-from pong._link cimport Sender
+from pong._link cimport Receiver, Sender
 from pong._pool cimport BufferPool
+from pong.kernel.arena cimport slot_samples_rt
 from pong.kernel.atomic cimport load_acquire_u64, load_relaxed_u32, store_relaxed_u32, store_release_u64
 from pong.kernel.layout cimport PONG_DEBUG, pong_arena
 from pong.kernel.platform cimport pong_now, pong_thread, pong_thread_join, pong_thread_start, pong_thread_start_t
@@ -56,6 +57,51 @@ def exchanges(uint64_t number):
             bench_exchange(i)
         begin = pong_now() - begin
     return begin
+
+
+ctypedef int (*portaudio_callback)(
+    const void* heard, void* sounded, unsigned long number, const double* time, unsigned long flags, void* state
+) noexcept nogil
+
+
+def callbacks(size_t function, size_t state, const float[::1] heard, Receiver receiver, uint64_t rounds):
+    """Return the time of callbacks that capture one block each: as many in a row as the pool has slots, each round.
+
+    Between the rounds, untimed, the blocks are received and go home.
+    """
+    cdef portaudio_callback call_back = <portaudio_callback>function
+    cdef pong_arena* a = receiver.link.a
+    cdef uint32_t _i, link = receiver.link.index, number = a.header.count
+    cdef uint64_t _round, begin, total = 0, word
+    cdef double time[3]
+    cdef int32_t slot
+    cdef bint well = True
+    memset(time, 0, sizeof(time))
+    with nogil:
+        for _round in range(rounds):
+            begin = pong_now()
+            for _i in range(number):
+                call_back(&heard[0], NULL, a.header.blocksize, time, 0, <void*>state)
+            total += pong_now() - begin
+            for _i in range(number):
+                slot = recv_rt(a, link, &word)
+                well = well and slot >= 0 and release_rt(a, slot, word)
+    assert well, "a block is missing"
+    return total
+
+
+def copies(const float[::1] heard, Receiver receiver, uint64_t rounds):
+    """Return the time of copying what those callbacks capture to the same places, and nothing else."""
+    cdef pong_arena* a = receiver.link.a
+    cdef uint32_t i
+    cdef uint64_t _round, begin, total = 0
+    with nogil:
+        for _round in range(rounds):
+            begin = pong_now()
+            for i in range(a.header.count):
+                memcpy(slot_samples_rt(a, i), &heard[0], a.header.blocksize * a.header.frame_bytes)
+            total += pong_now() - begin
+    return total
 
 
 def cycle(BufferPool pool, Sender sender, uint64_t number):

@@ -5,8 +5,8 @@ comment before each piece which line of a .pyx or .pxd file it is made from. (Li
 line of a piece only: the compiler counts on from there, into lines that have nothing to do with it.) A line has run if
 any C line made from it has, in any of the modules: an inline function of the kernel is part of several.
 
-Usage: ``python ci/coverage.py [--least PERCENT] [pytest arguments]`` from the root of the repository, with the packages
-of the ``test`` extra installed.
+Usage: ``python ci/line_coverage.py [--least PERCENT] [pytest arguments]`` from the root of the repository, with the
+packages of the ``test`` extra installed.
 """
 
 import argparse

@@ -6,6 +6,7 @@ import threading
 import numpy as np
 import pytest
 from native_build import load
+from native_functions import SEEN
 
 import pong
 from pong.streams.native import NativeDevice
@@ -19,7 +20,7 @@ FOR_EVER = 1000
 class Card(NativeDevice):
     """A sound card whose callbacks are the test's; `halt` may hang, as PortAudio's does where its server has gone."""
 
-    fails = hangs = None
+    fails = hangs = breaks = None
     reads = staticmethod(lambda: None)
     halted = ()
     gave_up = False
@@ -38,6 +39,8 @@ class Card(NativeDevice):
         self.halted = (*self.halted, at_once)
         if self.hangs is not None:
             self.hangs.wait()
+        if self.breaks is not None:
+            raise self.breaks
 
     def give_up(self):
         self.gave_up = True
@@ -258,6 +261,51 @@ def test_what_the_library_refuses_gives_everything_back():
     assert not receiver.closed
     with pytest.raises(RuntimeError, match="started once"):
         device.start()
+
+
+def test_a_library_that_cannot_stop_its_device():
+    """It is told as what it is, everything comes back, and the device is over all the same."""
+    device, pool, receiver = capture()
+    device.breaks = OSError("no such device")
+    device.start()
+    device.call(ramp(64))
+    device.close()
+    assert isinstance(device.error, pong.StreamError)
+    assert str(device.error) == "the device could not be stopped: no such device"
+    assert not device.gave_up
+    receiver.recv().release()
+    assert pool.free == len(pool)
+
+
+def test_a_library_whose_readings_fail():
+    """The last ones are only to be shown: the device ends without them."""
+    device, pool, _ = capture()
+
+    def fail():
+        raise OSError("no such device")
+
+    device.reads = fail
+    device.start()
+    device.close()
+    assert (device.error, device.time, device.latency, device.cpu_load) == (None, 0.0, 0.0, 0.0)
+    assert pool.free == len(pool)
+
+
+def test_what_is_thrown_away_is_not_processed():
+    """A native function sees what is played or heard; what waits when a stream is aborted only goes home."""
+    seen = np.zeros(1, SEEN)
+    note = load("_process").__pyx_capi__["pong_test_note"]
+    device, pool, sender = playback(process_output=(note, seen))
+    sounded = np.empty((64, 1), "float32")
+    with device:
+        for _ in range(3):
+            sender.send(pool.acquire())
+        device.call(sounded=sounded)
+        assert seen["calls"] == 1
+        device.abort()
+        assert device.call(sounded=sounded) == OVER
+    assert seen["calls"] == 1
+    assert pool.free == len(pool)
 
 
 def test_an_interrupt_while_it_starts_stops_it():

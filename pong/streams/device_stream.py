@@ -9,7 +9,7 @@ from pong._pool import BufferPool
 from pong.errors import ClosedError, StreamError
 from pong.stats import StreamStats
 from pong.streams import at_exit
-from pong.streams.ends import link_of
+from pong.streams.ends import check_buffers, link_of
 from pong.streams.opening import choose_backend, choose_order
 from pong.streams.settings import CallbackFlags, StreamTime
 
@@ -81,6 +81,7 @@ class DeviceStream:
                     one = self.pool
                     pool = one if (one.channels, one.dtype, one.order) == (*wanted, order) else None
                 if pool is None:
+                    check_buffers(buffers)
                     pool = BufferPool(
                         buffers, blocksize, *wanted, order=order, samplerate=setup.samplerate, on_empty="raise",
                         max_links=2,
@@ -271,6 +272,8 @@ class DeviceStream:
         if failure is not None and not self._told:
             self._told = True
             if isinstance(failure, StreamError):
+                # Its thread may be giving buffers back still: who is told finds all of them there.
+                self._device.abort()
                 raise failure
             what = "the callback raised" if failure is self._device.error else "the device failed:"
             raise StreamError(f"{what} {type(failure).__name__}: {failure}") from failure

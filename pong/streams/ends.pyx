@@ -3,12 +3,13 @@ import math
 
 import numpy as np
 
+from pong._arena cimport as_count
 from pong._link cimport Link, Receiver, Sender
 from pong._pool import BufferPool
 from pong._views cimport Views
 from pong.errors import ClosedError
 from pong.kernel.atomic cimport store_relaxed_u32
-from pong.kernel.layout cimport PONG_RECEIVER_CLOSED, PONG_SENDER_CLOSED
+from pong.kernel.layout cimport PONG_MAX_SLOTS, PONG_RECEIVER_CLOSED, PONG_SENDER_CLOSED
 from pong.kernel.wait cimport notify_link_rt, notify_pool_rt
 from pong.streams.base cimport capture_state, playback_state
 from pong.streams.process cimport Chain
@@ -26,6 +27,11 @@ cdef object as_number(object value, str name, str range, double least, bint leas
     if not finite or value < least or (value == least and not least_too):
         raise ValueError(f"{name} must be {range} and finite, not {value!r}")
     return value
+
+
+def check_buffers(buffers):
+    """Raise unless this is a number of buffers that a pool may have."""
+    as_count(buffers, "buffers", 1, PONG_MAX_SLOTS)
 
 
 cdef Link open_end(object end, str name, bint planar=False):

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 from needs import needs_all
+from programs import run
 
 import pong
 
@@ -63,3 +64,18 @@ def test_times_are_of_the_clock_that_is_named():
                 times.append(buf.time)
                 assert buf.time < time.monotonic()
     assert times == sorted(set(times))
+
+
+@pytest.mark.parametrize("kind", ["InputStream", "OutputStream", "Stream"])
+@pytest.mark.parametrize("ending", ["", "sys.exit()", "del stream"])
+def test_a_program_that_forgets_its_stream_ends_by_itself(tmp_path, kind, ending):
+    """While the interpreter ends there are no new threads (CPython 3.12), and the library still calls back."""
+    told = run(tmp_path, f"""
+    stream = pong.{kind}(**{OPTIONS}, channels=1)
+    stream.start()
+    if hasattr(stream, "recv"):
+        stream.recv(30).release()
+    print("runs", stream.active)
+    {ending}
+    """)
+    assert told == "runs True\n"

@@ -1,0 +1,106 @@
+"""Arguments that a sound card cannot have: a clear error, and everything that was given stays as it was."""
+
+import numpy as np
+import pytest
+
+import pong
+from pong.streams.opening import SoundCardSetup
+
+NULL = {"backend": "miniaudio", "device": "null", "blocksize": 64}
+SETTINGS = pong.JackSettings()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"callback_size": -5}, ValueError, r"callback_size must be from 0 to 16777215 frames, not -5"),
+        ({"callback_size": 1 << 24}, ValueError, r"callback_size must be from 0 to 16777215 frames, not 16777216"),
+        ({"callback_size": True}, TypeError, r"callback_size must be a whole number for backend 'miniaudio', not True"),
+        ({"callback_size": 64.0}, TypeError, r"callback_size must be a whole number for backend 'miniaudio', not 64.0"),
+        ({"samplerate": 44100.5}, ValueError, r"samplerate must be whole and below 1048576 for miniaudio, not 44100.5"),
+        ({"samplerate": 0}, ValueError, r"samplerate must be whole and below 1048576 for miniaudio, not 0"),
+        ({"samplerate": "48000"}, ValueError, r"samplerate must be whole .*, not '48000'"),
+        ({"channels": 0}, ValueError, r"channels must be a whole number from 1 to 1024, not 0"),
+        ({"channels": True}, ValueError, r"channels must be a whole number from 1 to 1024, not True"),
+        ({"channels": 1.0}, ValueError, r"channels must be a whole number from 1 to 1024, not 1.0"),
+        # miniaudio itself has no more than 254.
+        ({"channels": 1000}, pong.StreamError, r"miniaudio cannot open the device: error -\d+"),
+        ({"dtype": "float64"}, ValueError, r"dtype must be one of uint8, .*, float32 for backend 'miniaudio', not 'f"),
+        ({"dtype": "sound"}, ValueError, r"dtype must be one of .* for backend 'miniaudio', not 'sound'"),
+        ({"dtype": ">f4"}, ValueError, r"dtype must be one of .* for backend 'miniaudio', not '>f4'"),
+        ({"latency": 0.1}, ValueError, r"latency does not go with backend 'miniaudio', only with 'portaudio'"),
+        ({"latency": "low"}, ValueError, r"latency does not go with backend 'miniaudio', only with 'portaudio'"),
+        ({"clip_off": True}, ValueError, r"clip_off does not go with backend 'miniaudio', only with 'portaudio'"),
+        ({"extra_settings": SETTINGS}, ValueError, r"extra_settings does not go with backend 'miniaudio'"),
+        ({"order": "F"}, ValueError, r"order 'F' \(planar buffers\) does not go with backend 'miniaudio', only"),
+        ({"order": "A"}, ValueError, r"order must be"),
+        ({"device": 3}, TypeError, r"device must be a part of the name of one of miniaudio's devices, not 3"),
+        ({"device": "no such card"}, (ValueError, pong.StreamError), r"no such card|miniaudio cannot"),
+        ({"device": np.zeros(4)}, TypeError, r"device must be a name or a number for backend 'miniaudio', not ndarray"),
+        ({"device": b"null"}, TypeError, r"device must be a name, a number, a path or an array, not bytes"),
+        ({"device": True}, TypeError, r"device must be a name, a number, a path or an array, not bool"),
+        ({"device": "jack:system"}, ValueError, r"device .* is of another back end than"),
+        ({"backend": "alsa"}, ValueError, r"backend must be one of 'portaudio', .*, not 'alsa'"),
+        ({"backend": 1}, ValueError, r"backend must be one of 'portaudio', .*, not 1"),
+        ({"stall_timeout": 0}, ValueError, r"stall_timeout must be .*more than 0"),
+        ({"stall_timeout": "1"}, TypeError, r"stall_timeout must be"),
+        ({"buffers": 0}, ValueError, r"buffers must be from 1 to 1024, not 0"),
+        ({"blocksize": 0}, ValueError, r"blocksize must be"),
+    ],
+)  # fmt: skip
+def test_what_a_sound_card_cannot_have(options, error, text):
+    with pytest.raises(error, match=text):
+        pong.InputStream(**NULL | options)
+
+
+@pytest.mark.parametrize("kind", [pong.InputStream, pong.OutputStream])
+@pytest.mark.parametrize("options", [{"channels": 1000}, {"samplerate": 0}, {"callback_size": -1}, {"dtype": "int16"}])
+def test_what_was_given_stays_usable(kind, options):
+    """A refusal loses no slot, closes nothing, and leaves the link to the next stream."""
+    channels = options.get("channels", 2)
+    pool = pong.BufferPool(4, 64, channels, on_empty="raise")
+    link = pool.link()
+    with pytest.raises((ValueError, pong.StreamError)):
+        kind(**NULL | options, link=link)
+    assert pool.free == len(pool)
+    with pool.acquire() as buf:
+        link[0].send(buf)
+    link[1].recv(0).release()
+    assert pool.free == len(pool)
+    if channels == 2:
+        with kind(**NULL, link=link) as stream:
+            if kind is pong.InputStream:
+                stream.recv(30).release()
+        assert pool.free == len(pool)
+
+
+def test_one_link_is_not_enough_for_two_directions():
+    with pong.BufferPool(4, 64, on_empty="raise") as pool, pytest.raises((TypeError, ValueError), match="link"):
+        pong.Stream(**NULL, link=pool.link())
+
+
+def test_a_number_of_numpy_s_is_a_number():
+    """It is another library that says there is no such card, and which."""
+    with pytest.raises((pong.StreamError, OSError), match=r"99|PortAudio"):
+        pong.InputStream(backend="portaudio", device=np.int64(99))
+
+
+@pytest.mark.parametrize(
+    ("period", "blocksize", "frames"), [(0, 64, 128), (64, 64, 128), (256, 64, 320), (32, 64, 128)]
+)
+def test_duplex_plays_silence_while_the_program_hears_and_answers(period, blocksize, frames):
+    """A block's length until it is heard, and then until the device comes again with what is the longer of the two."""
+    setup = SoundCardSetup()
+    setup.period = period
+    assert setup.default_prefill(blocksize) == frames
+
+
+@pytest.mark.parametrize("stop", [pong.Stream.stop, pong.Stream.abort, pong.Stream.close])
+def test_a_stream_that_was_not_started_can_be_ended(stop):
+    stream = pong.Stream(**NULL, channels=2)
+    stop(stream)
+    assert not stream.active
+    stream.close()
+    assert stream.pool.free == len(stream.pool)
+    with pytest.raises(pong.ClosedError):
+        stream.start()

@@ -30,10 +30,11 @@ def test_capture_hears_silence_without_a_hole(dtype, channels):
                 assert set(buf.samples.tobytes()) <= ({0, 0x80} if dtype == "uint8" else {0})
                 position += buf.frames
         stats = stream.stats()
-        assert stats.position >= position
         assert stats.callbacks > 0
         assert stats.lost == 0
         assert stats.pool.links[0].received == 20
+    # Counted behind the callback that delivers: exact from the end on.
+    assert stream.position >= position
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from native_build import load
 from native_functions import SEEN
+from programs import PATIENCE, Thread, until
 
 import pong
+from pong.streams import native
 from pong.streams.native import NativeDevice
 from pong.streams.portaudio import callback_address
 
@@ -21,11 +23,17 @@ class Card(NativeDevice):
     """A sound card whose callbacks are the test's; `halt` may hang, as PortAudio's does where its server has gone."""
 
     fails = hangs = breaks = None
-    reads = staticmethod(lambda: None)
+    takes_back = False
+    begins = reads = staticmethod(lambda: None)
     halted = ()
     gave_up = False
 
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.opened = True
+
     def begin(self):
+        self.begins()
         if self.fails is True:
             raise pong.StreamError("refused")
         if self.fails:
@@ -44,6 +52,9 @@ class Card(NativeDevice):
 
     def give_up(self):
         self.gave_up = True
+
+    def take_back(self):
+        self.takes_back = True
 
     def call(self, heard=None, sounded=None, frames=64, **more):
         return load("_callbacks").once(callback_address(), self.address(), heard, sounded, frames, **more)
@@ -249,7 +260,9 @@ def test_a_closed_device_touches_nothing():
 
 
 def test_what_the_library_refuses_gives_everything_back():
-    device, pool, receiver = capture()
+    pool = pong.BufferPool(4, 64, on_empty="raise")
+    sender, receiver = pool.link()
+    device = Card(RATE, capture=sender, stall_timeout=FOR_EVER)
     device.fails = True
     with pytest.raises(pong.StreamError, match="refused"):
         device.start()
@@ -258,9 +271,109 @@ def test_what_the_library_refuses_gives_everything_back():
     assert device.halted == (True,)
     pool.acquire().release()
     assert pool.free == len(pool)
-    assert not receiver.closed
     with pytest.raises(RuntimeError, match="started once"):
         device.start()
+    # The program's link is as it was: for another device, or for itself.
+    with Card(RATE, capture=sender, stall_timeout=FOR_EVER) as other:
+        other.call(ramp(64))
+        assert receiver.recv().position == 0
+    with pytest.raises(pong.ClosedError):
+        receiver.recv()
+
+
+def test_a_library_that_has_called_before_it_refuses():
+    """What it delivered is whole, what was being filled goes home, and the link stays open."""
+    pool = pong.BufferPool(4, 64, on_empty="raise")
+    sender, receiver = pool.link()
+    device = Card(RATE, capture=sender, stall_timeout=FOR_EVER)
+    device.begins = lambda: device.call(ramp(100), frames=100)
+    device.fails = True
+    with pytest.raises(pong.StreamError, match="refused"):
+        device.start()
+    blocks = receiver.drain()
+    np.testing.assert_array_equal(np.concatenate([block.samples for block in blocks]), ramp(100))
+    for block in blocks:
+        block.release()
+    assert pool.free == len(pool)
+    sender.send(pool.acquire())
+    receiver.recv().release()
+
+
+def test_a_library_that_comes_back_after_all(monkeypatch):
+    """It was only slow: what was done because it hung is undone, and the next device can be opened."""
+    monkeypatch.setattr(native, "TIME_TO_STOP", 0.01)
+    device, pool, _ = capture()
+    device.hangs = threading.Event()
+    device.start()
+    device.close()
+    assert device.gave_up
+    assert device.opened
+    assert not device.takes_back
+    assert pool.free == len(pool)
+    device.hangs.set()
+    until(lambda: device.takes_back)
+    assert not device.opened
+
+
+def test_closed_while_the_library_starts():
+    """Who closes does not wait for the library, which is stopped once it has come back."""
+    device, pool, receiver = capture()
+    begun, closed = threading.Event(), threading.Event()
+
+    def begin():
+        begun.set()
+        assert closed.wait(PATIENCE)
+
+    device.begins = begin
+    starting = Thread(device.start)
+    assert begun.wait(PATIENCE)
+    device.close()
+    assert device.halted == ()
+    assert pool.free == len(pool)
+    with pytest.raises(pong.ClosedError):
+        receiver.recv()
+    closed.set()
+    starting.join()
+    assert device.halted == (True,)
+    assert not device.active
+    assert device.call(ramp(64)) == OVER
+
+
+def test_closed_while_the_library_is_asked():
+    """A library is not closed in the middle of another call."""
+    device, _, _ = capture()
+    asked, answer = threading.Event(), threading.Event()
+    inside = []
+
+    def read():
+        asked.set()
+        assert answer.wait(PATIENCE)
+        inside.append(device.halted)
+
+    device.reads = read
+    device.start()
+    asking = Thread(lambda: device.time)
+    assert asked.wait(PATIENCE)
+    device.reads = Card.reads
+    closing = Thread(device.close)
+    until(lambda: not device.active)
+    answer.set()
+    asking.join()
+    closing.join()
+    assert inside == [()]
+    assert device.halted == (True,)
+
+
+def test_a_device_is_made_once():
+    """A second `__init__` changes nothing: the library may have the state's address."""
+    device, pool, receiver = capture()
+    address = device.address()
+    with pytest.raises(RuntimeError, match="made once"):
+        device.__init__(RATE, capture=pool.link()[0])
+    assert device.address() == address
+    with device:
+        device.call(ramp(64))
+        assert receiver.recv().position == 0
 
 
 def test_a_library_that_cannot_stop_its_device():

@@ -23,9 +23,11 @@ def discard(each):
 
 def close_all():
     """Close everything that is still open: threads end, and what a stream has written is finished."""
-    for each in reversed(list(open_ones)):
+    # The references at once: another thread may be discarding.
+    for ref in reversed(open_ones.keyrefs()):
         try:
-            each.close()
+            if (each := ref()) is not None:
+                each.close()
         except BaseException:
             # The others are still to be closed.
             sys.excepthook(*sys.exc_info())

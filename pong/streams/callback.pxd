@@ -18,9 +18,9 @@ from pong.kernel.meter cimport add_rt, count_rt
 from pong.kernel.platform cimport pong_now, pong_sleep_until, pong_wait, pong_wake_all
 from pong.kernel.transfer cimport link_open_rt
 from pong.streams.base cimport (
-    CAPTURES, OUTPUT_UNDERFLOW, PLAYS, SLICE, capture_close_rt, capture_room_rt, capture_rt,
-    capture_skip_rt, capture_state, capture_took_rt, nothing_comes, playback_close_rt, playback_played_rt,
-    playback_ready_rt, playback_rt, playback_state,
+    CAPTURES, OUTPUT_UNDERFLOW, PLAYS, SLICE, capture_close_rt, capture_end_rt, capture_room_rt, capture_rt,
+    capture_skip_rt, capture_state, capture_took_rt, nothing_comes, playback_close_rt, playback_done_rt,
+    playback_played_rt, playback_ready_rt, playback_rt, playback_state,
 )
 
 # Why a stream has failed
@@ -106,8 +106,11 @@ cdef inline void leave_rt(native_stream* s) noexcept nogil:
     store_release_u32(&s.inside, 0)
 
 
-cdef inline void shut_down(native_stream* s, uint32_t failure) noexcept nogil:
-    """End the stream from outside: no callback touches it any more, and every block goes home."""
+cdef inline void shut_down(native_stream* s, uint32_t failure, bint links=True) noexcept nogil:
+    """End the stream from outside: no callback touches it any more, and every block goes home.
+
+    ``links``: close them. Not if the stream has never begun; then only what it has in hand goes home.
+    """
     # N3: pairs with N2. See N1.
     if fetch_or_seq_cst_u32(&s.shut, SHUT):
         # N13: pairs with N14. Somebody else does it, and has done it when this returns.
@@ -120,9 +123,15 @@ cdef inline void shut_down(native_stream* s, uint32_t failure) noexcept nogil:
     if not is_over(s):
         store_relaxed_u32(&s.failure, failure)
     if s.parts & CAPTURES:
-        capture_close_rt(&s.capture)
+        if links:
+            capture_close_rt(&s.capture)
+        else:
+            capture_end_rt(&s.capture)
     if s.parts & PLAYS:
-        playback_close_rt(&s.playback)
+        if links:
+            playback_close_rt(&s.playback)
+        else:
+            playback_done_rt(&s.playback)
     end_rt(s)
     # N14: pairs with N13. Before the wake-up, so that nobody goes to sleep again.
     store_seq_cst_u32(&s.shut, SHUT | DONE)

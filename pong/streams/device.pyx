@@ -52,15 +52,16 @@ cdef class Device:
 
         Notes
         -----
-        Thread: any but the device's. Blocks: up to ``timeout``; Ctrl-C ends the wait. Allocates: no.
+        Thread: any but the device's. Blocks: up to ``timeout``, where Ctrl-C ends the wait; then until a library has
+        stopped its device, or is taken to hang. Allocates: no.
         """
         cdef uint64_t deadline = deadline_of(timeout)
         if not self.started:
             raise RuntimeError("the device was not started")
         self.begin_wait()
         while not self.is_over() and not self.wiped():
-            if deadline == NOW or not sleep_until(<uint32_t*>self.over, 0, deadline):
-                return self.is_over()
+            if (deadline == NOW or not sleep_until(<uint32_t*>self.over, 0, deadline)) and not self.is_over():
+                return False
         if not self.wiped():
             self.end_wait()
         return True

@@ -15,13 +15,15 @@ cdef class NativeDevice(Device):
     cdef tuple last              # readings
     cdef pong_thread watcher, stopper
     cdef pong_thread_start_t watching, stopping
-    cdef uint32_t halted         # the library has stopped its device; who waits for that sleeps on it
+    cdef uint32_t halted         # how far the library has got with stopping; who waits for that sleeps on it
     cdef bint at_once            # how it is to stop it
     cdef bint watched            # the watcher is to be joined
     cdef bint ended              # everything was given back
-    cdef bint opened             # the library may call
+    cdef bint starting           # the library has been asked to start, and has not come back
+    cdef public bint opened      # the library may call, and is to be stopped
 
     cdef native_stream* make_state(self, size_t size) except NULL
+    cdef bint begun(self) except -1
     cdef object end(self, bint at_once)
     cdef object stop_library(self, bint at_once)
     cdef tuple read(self)

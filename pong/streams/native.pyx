@@ -13,7 +13,9 @@ from libc.stdlib cimport calloc, free
 from pong._arena cimport as_count
 from pong._link cimport Receiver, Sender
 from pong.errors import StreamError
-from pong.kernel.atomic cimport load_relaxed_u32, load_relaxed_u64, load_seq_cst_u32, store_seq_cst_u32
+from pong.kernel.atomic cimport (
+    fetch_or_seq_cst_u32, load_relaxed_u32, load_relaxed_u64, load_seq_cst_u32, store_seq_cst_u32,
+)
 from pong.kernel.platform cimport pong_now, pong_thread_join, pong_thread_start, pong_wait, pong_wake_all
 from pong.streams import at_exit
 from pong.streams.base cimport CAPTURES, PLAYS, STOP
@@ -27,12 +29,20 @@ from pong.streams.ends cimport (
 # it holds by then, and one whose server is gone may never come back.
 TIME_TO_STOP = 3.0
 TIME_AFTER_FAILURE = 0.5
+# How long Python may keep everybody waiting before the library is even asked.
+TIME_TO_ASK = 60.0
 
 cdef dict FAILURES = {
     STALLED: "the device has stalled: no callback came for {:g} s",
     GONE: "the device or its server is gone",
     CHANGED: "the server's sample rate has changed",
 }
+
+
+cdef enum:
+    ASKED = 1     # the library has been called
+    HALTED = 2    # and has come back
+    GIVEN_UP = 4  # or was taken to hang before that
 
 
 cdef void run_watch(void* argument) noexcept nogil:
@@ -43,12 +53,19 @@ cdef void run_watch(void* argument) noexcept nogil:
 cdef void run_halt(void* argument) noexcept with gil:
     """The native thread that stops a library: where it hangs, this one and what it needs stay for ever."""
     cdef NativeDevice device = <NativeDevice>argument
+    # N15: pairs with N16. From here on it is the library that takes its time, not Python.
+    fetch_or_seq_cst_u32(&device.halted, ASKED)
+    pong_wake_all(&device.halted, False)
     try:
         device.halt(device.at_once)
     except Exception as error:
         device._error = StreamError(f"the device could not be stopped: {error}")
-    # N11: pairs with N12. All that `halt` did is done.
-    store_seq_cst_u32(&device.halted, 1)
+    # N11: pairs with N12. All that `halt` did is done. One of both sees what the other has said.
+    if fetch_or_seq_cst_u32(&device.halted, HALTED) & GIVEN_UP:
+        # It was only very slow. Who gave it up has done so when the lock is free.
+        with device.closing:
+            device.opened = False
+            device.take_back()
     pong_wake_all(&device.halted, False)
     Py_DECREF(device)
 
@@ -99,6 +116,8 @@ cdef class NativeDevice(Device):
 
     cdef native_stream* make_state(self, size_t size) except NULL:
         """Make the state, with room for what a subclass needs behind it."""
+        if self.closing is not None:
+            raise RuntimeError("a device is made once")
         free(self.s)
         self.s = <native_stream*>calloc(1, size)
         if self.s == NULL:
@@ -165,8 +184,14 @@ cdef class NativeDevice(Device):
     def give_up(self):
         """Do what must be done where the library hangs in `halt`."""
 
+    def take_back(self):
+        """Undo what `give_up` has done: the library has come back after all."""
+
     def start(self):
         """Start the device.
+
+        Where the library refuses, or it is closed meanwhile, it cannot be started again; links that the program has
+        given stay open for another device.
 
         Raises
         ------
@@ -184,27 +209,44 @@ cdef class NativeDevice(Device):
         Thread: any. Blocks: for the library. Allocates: a native thread.
         """
         cdef int error
-        if self.started or self.ended:
-            raise RuntimeError("a device can be started once")
-        if self.wiped():
-            raise RuntimeError("a forked child has no part in its parent's device")
-        self.bound = bind_links((self.capture_link,), (self.playback_link,))
-        self.started = True
-        at_exit.add(self)
+        with self.closing:
+            if self.started or self.ended:
+                raise RuntimeError("a device can be started once")
+            if self.wiped():
+                raise RuntimeError("a forked child has no part in its parent's device")
+            self.bound = bind_links((self.capture_link,), (self.playback_link,))
+            self.started = self.starting = True
+            at_exit.add(self)
         try:
             self.begin()
         except BaseException:
-            # The library may call all the same. What the program has given stays open.
+            # The library may have called all the same. What the program has given stays open, for another device.
+            with nogil:
+                shut_down(self.s, 0, False)
             self.ends = []
+            self.begun()
             self.close()
             raise
-        self.watching.run = run_watch
-        self.watching.argument = self.s
-        error = pong_thread_start(&self.watcher, &self.watching)
+        if not self.begun():
+            return
+        with self.closing:
+            if self.ended:
+                return
+            self.watching.run = run_watch
+            self.watching.argument = self.s
+            error = pong_thread_start(&self.watcher, &self.watching)
+            self.watched = not error
         if error:
             self.close()
             raise OSError(error, "cannot start the thread that watches the device")
-        self.watched = True
+
+    cdef bint begun(self) except -1:
+        """Note that the library has come back; False: the device was closed meanwhile, which left the library open."""
+        with self.closing:
+            self.starting = False
+            if self.ended:
+                self.stop_library(True)
+            return not self.ended
 
     def step(self, callbacks=1):
         """Raise: only a virtual device is moved by steps."""
@@ -264,27 +306,30 @@ cdef class NativeDevice(Device):
                     self.stop_library(True)
                 return
             if self.watched:
+                # Before anything that a signal may interrupt: a thread is joined once.
+                self.watched = False
                 with nogil:
                     pong_thread_join(self.watcher)
-            at_once = at_once or self.s.failure != 0
+            # Also where the stream has ended by itself: from here on no callback touches more than the gate. Before the
+            # library ends its thread, which may still be in the callback that has said so.
+            with nogil:
+                shut_down(self.s, 0)
             try:
                 self.read()
             except Exception:
                 # They would only be told: the stream ends without them.
                 self.last = (0.0, 0.0, 0.0)
+            if self.ended:
+                # A signal handler has closed it in the middle of that.
+                return
             self.ended = True
-            if not at_once:
-                # What the library holds is played meanwhile.
-                self.stop_library(False)
-            # Also where the stream has ended by itself: from here on no callback touches more than the gate.
-            with nogil:
-                shut_down(self.s, 0)
             unbind(self.bound)
             for each in self.ends:
                 each.close()
             self.capture_link = self.playback_link = None
-            if at_once:
-                self.stop_library(True)
+            if not self.starting:
+                # Unless at once, what the library holds is played meanwhile.
+                self.stop_library(at_once or self.s.failure != 0)
 
     cdef object stop_library(self, bint at_once):
         """Let the library stop its device, in a thread of its own, because it may hang.
@@ -293,24 +338,29 @@ cdef class NativeDevice(Device):
         """
         # A library may wait for several of the device's callbacks.
         cdef double patience = TIME_TO_STOP + 8 * load_relaxed_u64(&self.s.most) / self.samplerate
-        cdef uint64_t end = pong_now() + <uint64_t>(1e9 * (TIME_AFTER_FAILURE if self.s.failure else patience))
-        cdef bint halted = False
+        cdef uint64_t limit = <uint64_t>(1e9 * (TIME_AFTER_FAILURE if self.s.failure else patience))
+        cdef uint64_t end = pong_now() + <uint64_t>(1e9 * TIME_TO_ASK)
+        cdef uint32_t seen = 0, now
         self.at_once = at_once
         self.stopping.run = run_halt
         self.stopping.argument = <void*>self
         Py_INCREF(self)
         if pong_thread_start(&self.stopper, &self.stopping):
-            # Better never stopped than freed under the library.
+            # Better never stopped, and kept for ever, than freed under the library.
             self.give_up()
             return
         with nogil:
-            while not halted and pong_now() < end:
-                pong_wait(&self.halted, 0, end, False)
-                # N12: pairs with N11. See there.
-                halted = load_seq_cst_u32(&self.halted) != 0
-            if halted:
+            while not seen & HALTED and pong_now() < end:
+                pong_wait(&self.halted, seen, end, False)
+                # N16: pairs with N15. The library's time begins.
+                now = load_seq_cst_u32(&self.halted)
+                if now != seen:
+                    end = pong_now() + limit
+                seen = now
+        # N12: pairs with N11. It may have come back while this thread waited for the GIL.
+        if fetch_or_seq_cst_u32(&self.halted, GIVEN_UP) & HALTED:
+            with nogil:
                 pong_thread_join(self.stopper)
-        if halted:
             self.opened = False
         else:
             self.give_up()
@@ -318,7 +368,10 @@ cdef class NativeDevice(Device):
     cdef tuple read(self):
         """Return the library's readings, which are the last ones once the device is closed, or does not answer."""
         if self.opened and not self.ended and not self.s.failure and not self.wiped():
-            self.last = self.readings()
+            # Whoever closes it waits until the library has answered.
+            with self.closing:
+                if not self.ended:
+                    self.last = self.readings()
         return self.last
 
     @property

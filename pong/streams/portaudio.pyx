@@ -138,6 +138,13 @@ cdef class PortAudioDevice(NativeDevice):
 
         atexit.unregister(sounddevice._exit_handler)
 
+    def take_back(self):
+        import sounddevice
+
+        hung.remove(self)
+        atexit.register(sounddevice._exit_handler)
+        at_exit.first()
+
     def readings(self):
         return self.stream.time, self.stream.latency, self.stream.cpu_load
 

@@ -150,8 +150,11 @@ class Jackd:
         """Send a signal and wait until the server is gone."""
         Jackd.killed = how == signal.SIGKILL
         self.process.send_signal(how)
-        self.process.wait(PATIENCE)
-        self.log.close()
+        try:
+            self.process.wait(PATIENCE)
+        finally:
+            self.process.kill()
+            self.log.close()
 
     def __exit__(self, *_):
         self.open.close()
@@ -174,7 +177,7 @@ def forget_the_dead():
     for name in names:
         with contextlib.suppress(OSError):
             running.add(name.read_text().strip())
-    if not running & {"jackd", "jackdbus"}:
+    if not running & {"jackd", "jackdmp", "jackdbus"}:
         Path("/dev/shm/jack-shm-registry").unlink(missing_ok=True)
 
 

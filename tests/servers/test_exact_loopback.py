@@ -98,6 +98,6 @@ def test_loopback_is_exact(place, tmp_path):
         assert each["home"] == [True, True], each
         if backend == "jack":
             assert each["gap"] == 0, each
-        # PortAudio's times are JACK's of 32 bits, which freewheel sets anew: they tell nothing of losses then, but a day
-        # and a night are none. In seconds; a long sound may have more of them.
+        # PortAudio's times are JACK's of 32 bits, which freewheel sets anew: they tell nothing of losses then, but a
+        # day and a night are none. In seconds; a long sound may have more of them.
         assert each["lost"] < 20 + each["frames"] / SERVERS[place][0], each

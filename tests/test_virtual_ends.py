@@ -1,6 +1,7 @@
 """How a virtual device ends: whoever closes what, in whatever order, on whatever thread, in a child of a fork."""
 
 import itertools
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -235,8 +236,9 @@ def test_one_that_cannot_be_closed_at_exit_leaves_the_others(monkeypatch, capsys
             if self.fails:
                 raise OSError("mine")
 
-    # A mapping, as it is: devices of other tests may be collected meanwhile.
-    monkeypatch.setattr(at_exit, "open_ones", {Each(True): True, Each(False): True})
+    # One of the test's own: devices of other tests may be collected meanwhile.
+    both = [Each(True), Each(False)]
+    monkeypatch.setattr(at_exit, "open_ones", weakref.WeakKeyDictionary(dict.fromkeys(both, True)))
     at_exit.close_all()
     assert len(closed) == 2
     assert "mine" in capsys.readouterr().err

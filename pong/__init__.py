@@ -73,6 +73,11 @@ def get_include() -> str:
     return os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")
 
 
+def __dir__():
+    """List what is public, whether imported already or not."""
+    return [*__all__, "__version__"]
+
+
 def __getattr__(name):
     """Import what is not there from the start."""
     if name == "_capi":

@@ -5,11 +5,12 @@ import json
 import os
 import signal
 import sys
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 
 from pong import __version__
 from pong.errors import StreamError
+from pong.streams.extras import EXTRAS
 
 EXIT_FAILED = 1
 SIGNALLED = 128  # plus the signal's number, as shells say it
@@ -20,8 +21,6 @@ EXIT_CODES = (
 
 CARDS = "portaudio[:NUMBER or NAME], jack[:CLIENT] or miniaudio[:NAME]"
 DTYPES = ["int16", "int24", "int32", "float32", "float64"]
-# Which extra of the package brings what may be missing; the others come with the command line's own.
-EXTRAS = {"matplotlib": "plot", "sounddevice": "portaudio", "jack": "jack", "miniaudio": "miniaudio"}
 
 
 def number(kind, least, most=None):
@@ -124,7 +123,7 @@ def parser():
         description="Play noise after a silence, find it in what is heard meanwhile, and tell how many frames later it "
         "came back and whether exactly. Output and input must be connected: by a cable, or with --wire.",
         epilog="Exit code: 0 the noise came back; 1 it did not, or something failed; 2 wrong usage; 130 stopped by "
-        "Ctrl-C.",
+        "Ctrl-C, 143 by SIGTERM.",
     )
     loopback.set_defaults(run=run_loopback)
     loopback.add_argument("--device", default="portaudio", metavar="DEVICE", help=f"{CARDS} (default: portaudio)")
@@ -163,6 +162,18 @@ def plural(count, word):
     return f"{count} {word}{'s' * (count != 1)}"
 
 
+def loss_of(result):
+    """Say why frames of a recording were lost."""
+    if not result.lost_by_device:
+        return "were lost: no buffer was free in time (see --buffers)"
+    if result.lost_by_device == result.lost:
+        return "were lost by the device or its server, which were late: more buffers do not help"
+    return (
+        f"were lost: {result.lost_by_device} by the device or its server, which were late, the others because no "
+        "buffer was free in time (see --buffers)"
+    )
+
+
 def report(options, result, path, missing, advice):
     """Print what was recorded or played; return the exit code."""
     count = getattr(result, missing)
@@ -196,7 +207,7 @@ def run_record(options):
             )
         finally:
             line.end()
-    return report(options, result, options.output, "lost", "were lost: no buffer was free in time (see --buffers)")
+    return report(options, result, options.output, "lost", loss_of(result))
 
 
 def run_play(options):
@@ -238,11 +249,26 @@ def run_demo(options):
     return 0 if outcomes[0].exact else EXIT_FAILED
 
 
+@contextmanager
+def unwinding():
+    """Let signals unwind what runs, and end the program then: it leaves its server in good order."""
+
+    def leave(number, _):
+        raise SystemExit(SIGNALLED + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def run_loopback(options):
     """Do ``pong loopback``."""
     from pong.loopback import measure
 
-    with hushed_for(options.device):
+    with unwinding(), hushed_for(options.device):
         result = measure(
             options.device, seconds=options.seconds, samplerate=options.samplerate,
             callback_size=options.callback_size, wire=options.wire,

@@ -12,7 +12,7 @@ from pong.errors import ClosedError, PoolExhausted, StreamError
 from pong.interruption import stopping
 from pong.streams.files import SoundSink, open_source
 from pong.streams.int24 import pack, unpack
-from pong.streams.opening import split_name
+from pong.streams.opening import is_virtual, split_name
 from pong.streams.settings import VirtualSettings
 from pong.streams.signals import SUBTYPES, as_frames
 from pong.streams.stream import InputStream, OutputStream
@@ -34,6 +34,8 @@ class Recording:
         Frames and blocks written.
     lost : int
         Frames that the input had and the file has not, because no buffer was free or the device came too late.
+    lost_by_device : int
+        Those of them that the device or its server lost.
     samplerate : float
         Frames per second.
     channels : int
@@ -45,6 +47,7 @@ class Recording:
     frames: int
     blocks: int
     lost: int
+    lost_by_device: int
     samplerate: float
     channels: int
     interrupted: int | None
@@ -80,7 +83,7 @@ def split(device, what):
             "input": "virtual:FILE, virtual:tone[:HZ], virtual:sweep[:FROM-TO], virtual:silence",
             "output": "virtual:FILE, virtual:null",
         }
-        meant = f": did you mean virtual:{device}?" if os.path.exists(device) else ""
+        meant = f": did you mean virtual:{device}?" if is_virtual(device) else ""
         raise ValueError(
             f"{what} must be {choices[what]}, portaudio[:DEVICE], jack[:CLIENT] or miniaudio[:DEVICE], not "
             f"{device!r}{meant}"
@@ -229,7 +232,10 @@ def record(
             lost = stream.lost if end is None or came.signal is not None else end - sink.frames
     finally:
         stream.close()
-    return Recording(sink.frames, blocks, lost, stream.samplerate, stream.channels, came.signal)
+    return Recording(
+        sink.frames, blocks, lost, min(lost, stream.stats().lost_by_device), stream.samplerate, stream.channels,
+        came.signal,
+    )
 
 
 def read_packed(source, samples):

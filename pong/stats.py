@@ -137,6 +137,8 @@ class StreamStats:
         Frames since the start, lost ones among them.
     lost : int
         Frames lost on the way in: no buffer was free, or the device came too late.
+    lost_by_device : int
+        Those of them that the device or its server lost: against these a larger pool is no help.
     underflow : int
         Frames of silence played because nothing had been sent.
     xruns : int
@@ -152,6 +154,7 @@ class StreamStats:
     callbacks: int
     position: int
     lost: int
+    lost_by_device: int
     underflow: int
     xruns: int
     cpu_load: float

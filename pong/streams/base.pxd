@@ -38,6 +38,7 @@ ctypedef struct capture_state:
     uint64_t position            # frames since the stream began, lost ones among them; any thread may read it
     uint64_t lost                # frames lost since the last block that was sent: the gap of the next one
     uint64_t lost_ever           # any thread may read it
+    uint64_t skipped             # those of them that the device itself lost; any thread may read it
     uint16_t time_source
     double samplerate
     const chain* steps           # what runs on each block before it is sent; NULL: nothing
@@ -167,6 +168,7 @@ cdef inline void capture_skip_rt(capture_state* c, uint64_t frames) noexcept nog
     if c.slot >= 0 and c.filled:
         capture_send_rt(c)
     capture_lose_rt(c, frames)
+    add_rt(&c.skipped, frames)
     add_rt(&c.position, frames)
 
 

@@ -10,6 +10,7 @@ from pong.errors import ClosedError, StreamError
 from pong.stats import StreamStats
 from pong.streams import at_exit
 from pong.streams.ends import check_buffers, link_of
+from pong.streams.extras import naming_extras
 from pong.streams.opening import choose_backend, choose_order
 from pong.streams.settings import CallbackFlags, StreamTime
 
@@ -48,7 +49,8 @@ class DeviceStream:
                 callback_size=request.callback_size if blocksize is None else blocksize,
             )
         module, name = SETUPS[self.backend]
-        setup = getattr(import_module(module), name)(request)
+        with naming_extras():
+            setup = getattr(import_module(module), name)(request)
         try:
             capture = playback = None
             if callback is None:
@@ -332,6 +334,7 @@ class DeviceStream:
             callbacks=device.callbacks,
             position=device.position,
             lost=device.lost,
+            lost_by_device=device.lost_by_device,
             underflow=device.underflow,
             xruns=device.xruns,
             cpu_load=device.cpu_load,

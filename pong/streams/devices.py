@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from pong.errors import StreamError
+from pong.streams.extras import naming_extras
 from pong.streams.hush import hushed
 from pong.streams.opening import BACKENDS
 
@@ -135,6 +136,6 @@ def query_devices(backend=None):
         raise ValueError(f"backend must be one of {', '.join(map(repr, BACKENDS))}, not {backend!r}")
     if backend == "virtual":
         return virtual_devices()
-    with hushed():
+    with hushed(), naming_extras():
         found = import_module(f"pong.streams.{backend}").devices()
     return READERS[backend](found)

@@ -388,6 +388,11 @@ cdef class NativeDevice(Device):
         return load_relaxed_u64(&self.s.capture.lost_ever)
 
     @property
+    def lost_by_device(self):
+        """Those of the lost frames that the device or its server lost."""
+        return load_relaxed_u64(&self.s.capture.skipped)
+
+    @property
     def underflow(self):
         """Frames of silence played so far because nothing had been sent; exact once it has ended."""
         return load_relaxed_u64(&self.s.playback.underflow)

@@ -12,7 +12,8 @@ from pong._pool import sample_order
 from pong.streams.settings import JackSettings, VirtualSettings
 
 __all__ = [
-    "BACKENDS", "FLAGS", "Format", "Request", "SoundCardSetup", "choose_backend", "choose_order", "split_name",
+    "BACKENDS", "FLAGS", "Format", "Request", "SoundCardSetup", "choose_backend", "choose_order",
+    "is_virtual", "split_name",
 ]
 
 BACKENDS = ("portaudio", "jack", "miniaudio", "virtual")

@@ -176,10 +176,12 @@ class PortAudioSetup(SoundCardSetup):
         """Return the format of one direction; its samplerate is the stream's where none was asked for."""
         place = ("input", "output").index(kind)
         channels, dtype = self.request.channels[place], self.request.dtype[place]
+        device = self.request.device[place]
         try:
-            info = sounddevice.query_devices(self.request.device[place], kind)
+            info = sounddevice.query_devices(device, kind)
         except sounddevice.PortAudioError as error:
-            raise StreamError(f"PortAudio has no such {kind} device: {error}") from error
+            which = f"default {kind} device" if device is None else f"{kind} device {device!r}"
+            raise StreamError(f"PortAudio has no {which}: {error} (`pong devices` lists what there is)") from error
         if self.samplerate is None:
             self.samplerate = info["default_samplerate"]
         return sample_format(

@@ -1,7 +1,9 @@
 """`InputStream`, `OutputStream` and `Stream`, with the names of sounddevice's arguments."""
 
+import warnings
+
 from pong._link import Sender
-from pong.errors import ClosedError, StreamError
+from pong.errors import ClosedError, Empty, StreamError
 from pong.streams.device_stream import DeviceStream
 from pong.streams.opening import FLAGS, Request
 
@@ -84,8 +86,14 @@ def documented(device, arguments, pair="", prefill=""):
     return add
 
 
+# Seconds in which a block comes if the device has a buffer to fill, and the program waits for it.
+PATIENCE = 2.0
+
+
 class _Receiving:
     """The methods of a stream that hears."""
+
+    _warned = False
 
     def recv(self, timeout=None):
         """Return the next captured buffer; as `Receiver.recv`.
@@ -98,6 +106,11 @@ class _Receiving:
         Returns
         -------
         Buffer
+
+        Warns
+        -----
+        RuntimeWarning
+            Once, where it waits for ever and nothing can come: the program itself keeps all buffers.
 
         Raises
         ------
@@ -115,10 +128,28 @@ class _Receiving:
         if not self._started and not self.closed:
             raise StreamError("the stream is not started: use it in a `with`, or call start()")
         try:
+            if timeout is None and self.pool is not None and not self._warned:
+                return self._recv_or_warn()
             return self.receiver.recv(timeout)
         except ClosedError:
             self._raise_failure()
             raise
+
+    def _recv_or_warn(self):
+        """Wait for ever, but say so if the device has no buffer to fill: then nothing is what will come."""
+        try:
+            # A block is not due before so many frames were heard.
+            return self.receiver.recv(PATIENCE + 2 * self.blocksize / self.samplerate)
+        except Empty:
+            stats = self.pool.stats()
+            if not stats.free and not stats.queued:
+                self._warned = True
+                warnings.warn(
+                    f"nothing can be received: the program keeps all {stats.count} buffers ({stats.owned} owned, "
+                    f"{stats.pinned} pinned); release them, and keep data with buf.copy()",
+                    RuntimeWarning, stacklevel=3,
+                )
+        return self.receiver.recv(None)
 
     def recv_nowait(self):
         """Return the next captured buffer, or raise `Empty` at once: ``recv(0)``."""

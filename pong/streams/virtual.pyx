@@ -466,6 +466,13 @@ cdef class VirtualDevice(Device):
         return load_relaxed_u64(&self.d.lost)
 
     @property
+    def lost_by_device(self):
+        """Those of the lost frames for which the thread came too late."""
+        if self.d.parts & CAPTURES:
+            return load_relaxed_u64(&self.d.capture.skipped)
+        return load_relaxed_u64(&self.d.lost)
+
+    @property
     def underflow(self):
         """Frames of silence played so far because nothing had been sent; exact once it has ended."""
         return load_relaxed_u64(&self.d.playback.underflow)

@@ -28,6 +28,9 @@ MAX_BLOCKSIZE = 1 << 24
 MAX_CHANNELS = 1024
 MAX_ITEMSIZE = 1 << 16
 
+# Seconds between two looks at what wakes nobody who waits for a buffer.
+cdef double LOOK = 0.25
+
 # Arenas that begin at the same place in a page collide in the first-level cache: each new one starts further on.
 cdef uint32_t next_stagger = 0
 
@@ -235,6 +238,20 @@ cdef class BufferPool:
         cdef int32_t slot = self.take(self.a.header.count, &word)
         if slot < 0:
             slot = self.take_or_wait(deadline, &word)
+        attach(buf, self.views, slot, word)
+        return buf
+
+    @cython.critical_section
+    def _acquire_unless(self, over):
+        """Wait for a buffer for ever, as `acquire`, but return None once ``over()`` is true, looked at now and then."""
+        cdef Buffer buf = blank_buffer()
+        cdef uint64_t word
+        cdef int32_t slot = self.take(self.a.header.count, &word)
+        while slot < 0:
+            self.check_open()
+            slot = self.wait(deadline_of(LOOK), &word)
+            if slot < 0 and over():
+                return None
         attach(buf, self.views, slot, word)
         return buf
 

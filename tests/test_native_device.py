@@ -107,6 +107,7 @@ def test_what_finds_no_slot_is_counted_in_the_next_gap():
         first = receiver.drain()
         assert [block.position for block in first] == [0, 64]
         assert device.lost == 3 * 64
+        assert device.lost_by_device == 0
         for block in first:
             block.release()
         device.call(ramp(64))
@@ -197,6 +198,7 @@ def test_a_clock_that_jumps_tells_the_loss(lost):
         assert [gap for _, gap in gaps] == [lost]
         assert 50 * 64 <= gaps[0][0] - lost < 60 * 64
         assert (device.lost, device.position) == (lost, 200 * 64 + lost)
+        assert device.lost_by_device == lost
 
 
 def test_a_clock_of_another_rate_tells_no_loss():
@@ -238,6 +240,16 @@ def test_no_callback_for_too_long_is_a_stall():
     assert device.call(ramp(64)) == OVER
     assert pool.free == len(pool)
     device.hangs.set()
+
+
+def test_a_long_callback_is_no_stall():
+    """It comes when the device has its frames: half a second of them here."""
+    device, _, _ = capture(blocksize=24000, stall_timeout=0.02)
+    with device:
+        device.call(ramp(24000), frames=24000)
+        assert not device.wait(0.2)
+        assert device.wait(60)
+    assert "stalled" in str(device.error)
 
 
 def test_a_closed_device_touches_nothing():

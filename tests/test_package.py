@@ -83,3 +83,9 @@ def test_public_names_are_documented():
         for method in methods:
             text = " ".join((method.__doc__ or "").split())
             assert re.search(r"Thread: .+Blocks: .+Allocates: ", text), f"{name}.{method.__name__}"
+
+
+def test_what_is_public_is_listed():
+    """For completion at the prompt: also what is imported only once it is asked for."""
+    assert {*pong.__all__, "__version__"} == {*dir(pong)}
+    assert all(getattr(pong, name) is not None for name in dir(pong))

@@ -11,6 +11,9 @@ import pytest
 import soundfile
 from commands import VOICE, assert_refused, pong, samples_of, speech, without
 
+from pong.__main__ import loss_of
+from pong.recording import Recording
+
 
 def test_the_bundled_voice_is_small_and_speech():
     info = soundfile.info(VOICE)

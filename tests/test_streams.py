@@ -1,6 +1,7 @@
 """`InputStream`, `OutputStream`, `Stream`: arguments and attributes as sounddevice's, defaults, and bad arguments."""
 
 import select
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import soundfile
 from programs import Thread
 
 import pong
+from pong.streams import stream as stream_module
 
 RATE = 24000
 
@@ -213,6 +215,66 @@ def test_wrong_methods(tmp_path):
             stream.write(5)
         assert stream.output_pool.free == 16
     assert soundfile.info(tmp_path / "a.wav").frames == 0
+
+
+def test_a_program_that_keeps_every_buffer_is_told(monkeypatch):
+    """Nothing can come then: a device without a clock waits for a buffer, one with a clock loses everything."""
+    monkeypatch.setattr(stream_module, "PATIENCE", 0.01)
+    settings = virtual(seconds=1)
+    with pong.InputStream(device="tone", blocksize=128, buffers=4, extra_settings=settings) as stream:
+        kept = [stream.recv().samples for _ in range(3)]
+        buf = stream.recv()
+        with pytest.raises(RuntimeWarning, match=r"keeps all 4 buffers \(1 owned, 3 pinned\); release them"):
+            stream.recv()
+        # Nothing is lost by it.
+        kept.clear()
+        buf.release()
+        with stream.recv() as buf:
+            assert (buf.position, buf.gap) == (4 * 128, 0)
+        stream.abort()
+
+
+@pytest.mark.parametrize("how", ["abort", "close"])
+def test_who_waits_for_a_buffer_is_told_of_the_end(how):
+    """Also where the program itself has all of them, so that none will ever come."""
+    stream = pong.OutputStream(48000, device="null", channels=1, dtype="int16", buffers=2)
+    stream.start()
+    held = [stream.acquire(), stream.acquire()]
+    waiting = Thread(stream.acquire)
+    getattr(stream, how)()
+    with pytest.raises(pong.ClosedError, match="the stream has ended"):
+        waiting.join()
+    for buf in held:
+        buf.release()
+    assert stream.output_pool.free == 2
+    stream.close()
+
+
+def test_an_output_with_a_link_of_the_program():
+    """Its buffers come from the pool of that link, which only the program has."""
+    pool = pong.BufferPool(4, 64, dtype="int16", on_empty="raise")
+    played = np.zeros(64, "int16")
+    with pong.OutputStream(48000, 64, device=played, link=pool.link()) as stream:
+        for move in (stream.acquire, lambda: stream.write(np.zeros(64, "int16"))):
+            with pytest.raises(TypeError, match="acquire from the pool of that link"):
+                move()
+        with pool.acquire() as buf:
+            buf.samples[:] = 5
+            stream.send(buf)
+    assert (played == 5).all()
+    assert pool.free == 4
+
+
+@pytest.mark.parametrize(("backend", "module"), [
+    ("portaudio", "sounddevice"), ("jack", "jack"), ("miniaudio", "miniaudio"),
+])
+def test_a_missing_package_is_named_with_its_extra(monkeypatch, tmp_path, backend, module):
+    (tmp_path / f"{module}.py").write_text(f"raise ModuleNotFoundError('absent', name={module!r})\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    for open_it in (pong.InputStream, pong.query_devices):
+        with pytest.raises(ModuleNotFoundError, match=rf"^{module} is missing: pip install 'pong\[{backend}\]'$"):
+            open_it(backend=backend)
 
 
 def test_an_output_that_is_not_started_does_not_wait_for_itself():

@@ -1,6 +1,7 @@
 """What still runs when the interpreter ends is closed before."""
 
 import atexit
+import os
 import sys
 import weakref
 
@@ -33,6 +34,13 @@ def close_all():
             sys.excepthook(*sys.exc_info())
 
 
+def forsake_all():
+    """In a forked child: leave to the parent what is its own, however the child ends."""
+    for ref in open_ones.keyrefs():
+        if (each := ref()) is not None:
+            each.forsake()
+
+
 def first():
     """Run before all exit handlers that were registered until now: those of a library that was just imported."""
     atexit.unregister(close_all)
@@ -40,3 +48,5 @@ def first():
 
 
 first()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forsake_all)

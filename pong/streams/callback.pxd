@@ -11,7 +11,7 @@ from libc.string cimport memcpy, memset
 
 from pong.kernel.arena cimport slot_samples_rt
 from pong.kernel.atomic cimport (
-    fetch_or_seq_cst_u32, load_relaxed_u64, load_seq_cst_u32, store_relaxed_u32, store_relaxed_u64,
+    fetch_or_seq_cst_u32, load_relaxed_u32, load_relaxed_u64, load_seq_cst_u32, store_relaxed_u32, store_relaxed_u64,
     store_release_u32, store_seq_cst_u32,
 )
 from pong.kernel.meter cimport add_rt, count_rt
@@ -31,6 +31,7 @@ cdef enum:
 
 cdef enum:
     LOOK_BACK = 8                # callbacks
+    WAITING_FOR_OTHERS = 10      # times stall_timeout that a server may wait for its other clients in freewheel
     # How far a stream is shut
     SHUT = 1
     DONE = 2
@@ -61,12 +62,13 @@ ctypedef struct native_stream:
     double seconds_per_frame
     uint64_t stall_after         # nanoseconds without a callback
     uint64_t callbacks           # any thread may read it
+    uint64_t looks               # of a callback that waits for the program: signs of life; any thread may read it
     uint64_t position            # frames of callbacks, lost ones among them; any thread may read it
     uint64_t xruns               # times that the device has told of a loss; any thread may read it
     uint32_t status              # what the next block is to tell
     double expected              # the device's time at the next frame, as far as it is known
     double ahead[LOOK_BACK]      # by how many frames its clock was ahead of that, at each of the last callbacks
-    uint64_t most                # frames of the longest callback; any thread may read it
+    uint64_t most                # frames of the longest callback, as far as is known; any thread may read it
     uint64_t busy                # nanoseconds spent in callbacks; any thread may read it
 
 
@@ -138,16 +140,27 @@ cdef inline void shut_down(native_stream* s, uint32_t failure, bint links=True) 
     pong_wake_all(&s.shut, False)
 
 
+cdef inline uint64_t patience(native_stream* s) noexcept nogil:
+    """Return how many nanoseconds without a callback are a stall.
+
+    A callback comes when the device has its frames. In freewheel a server waits for each of its clients, which may
+    wait for their programs.
+    """
+    cdef uint64_t length = <uint64_t>(load_relaxed_u64(&s.most) * s.seconds_per_frame * 1e9)
+    return s.stall_after * (WAITING_FOR_OTHERS if load_relaxed_u32(&s.waits) else 1) + length
+
+
 cdef inline void watch(native_stream* s) noexcept nogil:
     """Wait for the stream's end; where no callback comes for too long, bring it about."""
-    cdef uint64_t seen = 0, now = pong_now(), last = now
+    cdef uint64_t seen = 0, signs, now = pong_now(), last = now
     while not is_over(s):
-        pong_wait(&s.over, 0, min(now + SLICE, last + s.stall_after), False)
+        pong_wait(&s.over, 0, min(now + SLICE, last + patience(s)), False)
         now = pong_now()
-        if load_relaxed_u64(&s.callbacks) != seen:
-            seen = load_relaxed_u64(&s.callbacks)
+        signs = load_relaxed_u64(&s.callbacks) + load_relaxed_u64(&s.looks)
+        if signs != seen:
+            seen = signs
             last = now
-        elif now - last >= s.stall_after:
+        elif now - last >= patience(s):
             shut_down(s, STALLED)
 
 

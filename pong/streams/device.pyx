@@ -73,6 +73,9 @@ cdef class Device:
     def close(self):
         """End the device."""
 
+    def forsake(self):
+        """In a forked child: see that nothing of the parent's device is ended when this object goes."""
+
     @property
     def active(self):
         """Whether it is started and has not ended."""

@@ -135,7 +135,8 @@ class DeviceStream:
         Raises
         ------
         StreamError
-            The stream has failed: its callback raised, a file could not be read or written. Raised once.
+            The stream has failed: its callback raised, a file could not be read or written, its device is gone.
+            Only where nothing else has told of it yet.
 
         Notes
         -----
@@ -262,20 +263,25 @@ class DeviceStream:
             if end is not None:
                 end.close()
 
+    def forsake(self):
+        """In a forked child: leave the device to the parent."""
+        self._device.forsake()
+
     @property
     def _failure(self):
         """What has ended the stream before its time, or None."""
         errors = [self._device.error, *(card.error for card in self._cards)]
         return next((error for error in errors if error is not None), None)
 
-    def _raise_failure(self):
-        """Raise a `StreamError` if the stream has failed and nobody has been told."""
+    def _raise_failure(self, again=False):
+        """Raise a `StreamError` if the stream has failed: if nobody has been told yet, or ``again``."""
         failure = self._failure
-        if failure is not None and not self._told:
+        if failure is not None and (again or not self._told):
             self._told = True
             if isinstance(failure, StreamError):
-                # Its thread may be giving buffers back still: who is told finds all of them there.
-                self._device.abort()
+                # Its thread may be giving buffers back still: who is told finds all of them there. And a library may
+                # not bear that a client whose server is gone stays open while another is opened: libjack does not.
+                self._device.close()
                 raise failure
             what = "the callback raised" if failure is self._device.error else "the device failed:"
             raise StreamError(f"{what} {type(failure).__name__}: {failure}") from failure

@@ -1,5 +1,8 @@
 """JACK, through JACK-Client: the server's process callback in native code."""
+import weakref
+
 cimport cython
+from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from pong.errors import StreamError
@@ -7,7 +10,7 @@ from pong.kernel.atomic cimport load_relaxed_u32, load_relaxed_u64, store_relaxe
 from pong.kernel.meter cimport add_rt, count_rt
 from pong.streams.base cimport INPUT_OVERFLOW, OUTPUT_UNDERFLOW
 from pong.streams.callback cimport (
-    CHANGED, GONE, enter_rt, hear_rt, leave_rt, lose_rt, native_stream, shut_down, silence_rt, sound_rt,
+    CHANGED, GONE, enter_rt, hear_rt, leave_rt, lose_rt, native_stream, note_rt, shut_down, silence_rt, sound_rt,
 )
 from pong.streams.native cimport NativeDevice
 from pong.streams.opening import SoundCardSetup, sample_format
@@ -74,6 +77,7 @@ cdef inline float** begin_cycle_rt(jack_state* j, uint32_t number) noexcept nogi
 cdef inline void end_cycle_rt(jack_state* j, uint32_t number) noexcept nogil:
     """End a callback."""
     add_rt(&j.s.position, number)
+    note_rt(&j.s, number)
     leave_rt(&j.s)
 
 
@@ -136,6 +140,10 @@ cdef void lose_server(int status, const char* reason, void* argument) noexcept n
     shut_down(&(<jack_state*>argument).s, GONE)
 
 
+# Devices whose clients may be open.
+clients = weakref.WeakSet()
+
+
 @cython.final
 cdef class JackDevice(NativeDevice):
     """A client of a JACK server.
@@ -167,6 +175,7 @@ cdef class JackDevice(NativeDevice):
         super().__init__(setup.samplerate, **common)
         self.setup, self.client = setup, setup.client
         self.opened = True
+        clients.add(self)
         cdef jack_state* j = <jack_state*>self.s
         lib, ffi = jack._lib, jack._ffi
         try:
@@ -176,6 +185,7 @@ cdef class JackDevice(NativeDevice):
                 j.places[i] = <void*><size_t>int(ffi.cast("size_t", port._ptr))
             j.inputs, j.outputs = number
             j.s.waits = setup.freewheel
+            j.s.most = setup.period
             j.anew = 1
             j.client = <void*><size_t>int(ffi.cast("size_t", self.client._ptr))
             j.port_buffer = <void* (*)(void*, uint32_t) noexcept nogil><size_t>address_of(jack, "jack_port_get_buffer")
@@ -212,6 +222,10 @@ cdef class JackDevice(NativeDevice):
             self.client.deactivate()
         self.client.close()
 
+    def forsake(self):
+        # Its finalizer would close the parent's client.
+        Py_INCREF(self.client)
+
     def readings(self):
         # The server counts with 32 bits, and the last callback tells the rest. What is heard comes one cycle later.
         last = load_relaxed_u64(&(<jack_state*>self.s).frame)
@@ -238,6 +252,7 @@ class JackSetup(SoundCardSetup):
         import jack
 
         request.refuse("jack", "callback", "latency")
+        close_the_dead()
         settings = request.settings(JackSettings, "jack")
         if not isinstance(settings.client_name, str) or not 0 < len(settings.client_name.encode()) < NAME_SIZE:
             raise ValueError(f"client_name must be text of 1 to {NAME_SIZE - 1} bytes, not {settings.client_name!r}")
@@ -292,6 +307,13 @@ class JackSetup(SoundCardSetup):
         self.client.close()
 
 
+def close_the_dead():
+    """Close clients whose server is gone: where another one is opened before, libjack frees them, and crashes later."""
+    for device in list(clients):
+        if device.error is not None:
+            device.close()
+
+
 def devices():
     """Return the clients of the JACK server that have audio ports.
 
@@ -303,6 +325,7 @@ def devices():
     import jack
 
     try:
+        close_the_dead()
         client = jack.Client("pong", no_start_server=True)
     except jack.JackOpenError as error:
         raise StreamError(f"no JACK server answers: {error}") from error

@@ -91,6 +91,7 @@ cdef class MiniaudioDevice(NativeDevice):
         super().__init__(setup.samplerate, **common)
         lib, ffi = library()
         self.s.capture.time_source = PONG_MONOTONIC_TIME
+        self.s.most = setup.callback_size
         kind = {"input": lib.ma_device_type_capture, "output": lib.ma_device_type_playback}
         config = lib.ma_device_config_init(kind.get(setup.kind, lib.ma_device_type_duplex))
         config.sampleRate = int(setup.samplerate)

@@ -10,6 +10,7 @@ from pong.streams import at_exit
 from pong.streams.callback cimport (
     enter_rt, hear_rt, jumped_rt, leave_rt, lose_rt, native_stream, note_rt, silence_rt, sound_rt,
 )
+from pong.streams.hush import hushed
 from pong.streams.native cimport NativeDevice
 from pong.streams.opening import SoundCardSetup, name_of, sample_format
 
@@ -56,6 +57,14 @@ cdef int call_back_rt(
     return CONTINUE if s.hears or s.sounds else COMPLETE
 
 
+def on_jack(device):
+    """Tell whether a device, or each of a pair, is JACK's."""
+    import sounddevice
+
+    number = device[0] if isinstance(device, tuple) else device
+    return sounddevice.query_hostapis(sounddevice.query_devices(number)["hostapi"])["name"].startswith("JACK")
+
+
 def callback_address():
     """Return the address of the PaStreamCallback; its user data is `NativeDevice.address`."""
     return <size_t>&call_back_rt
@@ -80,7 +89,10 @@ def library():
     import sounddevice
 
     if hung:
-        raise StreamError("PortAudio hangs since its device or server has gone: start the program again")
+        raise StreamError(
+            "PortAudio is of no more use to this process, since its device or server has gone, or since it is a fork: "
+            "start the program again"
+        )
     # Its exit handler would end PortAudio under the streams.
     at_exit.first()
     return sounddevice
@@ -104,32 +116,63 @@ cdef class PortAudioDevice(NativeDevice):
     """
 
     cdef object stream           # sounddevice's
+    cdef dict options            # with which another one of its kind is opened
+    cdef bint runs               # it was started
 
     def __init__(self, options, samplerate, **common):
         super().__init__(samplerate, **common)
-        sounddevice = library()
-        ffi = sounddevice._ffi
+        self.s.most = options["blocksize"]
+        self.options = options | {"samplerate": samplerate}
         try:
-            self.stream = sounddevice._StreamBase(
-                samplerate=samplerate, callback=ffi.cast("PaStreamCallback*", callback_address()),
-                userdata=ffi.cast("void*", <size_t>self.s), wrap_callback=None, **options,
-            )
-        except sounddevice.PortAudioError as error:
+            self.stream = self.open()
+        except library().PortAudioError as error:
             raise StreamError(f"PortAudio cannot open the device: {error}") from error
         self.opened = True
+
+    def open(self):
+        """Open a stream of the device."""
+        sounddevice = library()
+        ffi = sounddevice._ffi
+        return sounddevice._StreamBase(
+            callback=ffi.cast("PaStreamCallback*", callback_address()), userdata=ffi.cast("void*", <size_t>self.s),
+            wrap_callback=None, **self.options,
+        )
 
     def begin(self):
         try:
             self.stream.start()
         except Exception as error:
             raise StreamError(f"PortAudio cannot start the device: {error}") from error
+        self.runs = True
+
+    def is_dead(self):
+        """Tell whether the device's server is gone: then PortAudio does not open another stream of it.
+
+        PortAudio 19.6 does not bear that a stream on JACK is closed then: it waits for the server, or calls abort().
+        """
+        import sounddevice
+
+        try:
+            # It writes what fails to standard error.
+            with hushed():
+                self.open().close()
+        except sounddevice.PortAudioError:
+            return True
+        return False
 
     def halt(self, at_once):
+        if on_jack(self.stream.device) and (hung or (not self.runs or self.s.failure) and self.is_dead()):
+            self.give_up()
+            return
         if at_once:
             self.stream.abort(ignore_errors=True)
         elif self.started:
             self.stream.stop()
         self.stream.close()
+
+    def forsake(self):
+        # A child can neither use nor end its parent's PortAudio.
+        self.give_up()
 
     def give_up(self):
         # Its exit handler would hang as well, and keep the interpreter from ending.

@@ -132,7 +132,7 @@ class _Receiving:
                 return self._recv_or_warn()
             return self.receiver.recv(timeout)
         except ClosedError:
-            self._raise_failure()
+            self._raise_failure(again=True)
             raise
 
     def _recv_or_warn(self):
@@ -160,7 +160,7 @@ class _Receiving:
         try:
             return self.receiver.drain(max)
         except ClosedError:
-            self._raise_failure()
+            self._raise_failure(again=True)
             raise
 
     def poll(self, timeout=0):
@@ -202,12 +202,26 @@ class _Sending:
         Raises
         ------
         StreamError
-            It would wait for ever, because the stream is not started and every buffer waits to be played.
+            It would wait for ever, because the stream is not started and every buffer waits to be played; or the
+            stream has failed.
+        ClosedError
+            It would wait for ever, because the stream has ended.
+        TypeError
+            The stream was given a link: then its buffers come from that link's pool, which the program has.
         """
         self.sender  # noqa: B018 - raises for a stream with a callback
-        if timeout is None and not self._started and not self.output_pool.free:
+        pool = self.output_pool
+        if pool is None:
+            raise TypeError("the stream was given a link: acquire from the pool of that link")
+        if timeout is not None:
+            return pool.acquire(timeout)
+        if not self._started and not pool.free:
             raise StreamError("every buffer waits to be played: use the stream in a `with`, or call start()")
-        return self.output_pool.acquire(timeout)
+        buf = pool._acquire_unless(lambda: self._started and not self._device.active)
+        if buf is None:
+            self._raise_failure(again=True)
+            raise ClosedError("the stream has ended")
+        return buf
 
     def send(self, buf, *, tag=None):
         """Transfer a buffer to be played; as `Sender.send`.
@@ -233,7 +247,7 @@ class _Sending:
         try:
             self.sender.send(buf, tag=tag)
         except ClosedError:
-            self._raise_failure()
+            self._raise_failure(again=True)
             raise
 
     def write(self, array):

@@ -24,8 +24,8 @@ cdef extern from *:
 
 
 cdef inline bint goes_on(native_stream* s) noexcept nogil:
-    """Tell whether to go on waiting for the program; it counts as a callback, so that no stall is seen."""
-    count_rt(&s.callbacks)
+    """Tell whether to go on waiting for the program, and that this is no stall."""
+    count_rt(&s.looks)
     return not load_relaxed_u32(&s.shut) and not load_relaxed_u32(&s.asked)
 
 

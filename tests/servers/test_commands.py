@@ -189,6 +189,16 @@ def test_the_loopback_is_exact(tmp_path, jackd):
     assert (result["frames"], result["lost"], result["underflow"]) == (RATE // 2, 0, 0)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_loopback_that_is_interrupted(tmp_path, jackd, number):
+    """It leaves its server, which takes a client that has vanished for a defect."""
+    with running("loopback", "--device", "jack", "--wire", "--seconds", 4, cwd=tmp_path) as process:
+        until(lambda: process.poll() is not None or "pong loopback" in connections())
+        process.send_signal(number)
+        assert ended(process) == (128 + number, "", "")
+    assert "pong loopback" not in connections()
+
+
 def test_a_loopback_that_is_not_wired(tmp_path, jackd):
     done = alone("loopback", "--device", "jack", "--seconds", 0.1, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (1, "jack: the noise did not come back\n", "")

@@ -98,3 +98,39 @@ def test_xruns_are_counted_and_flagged(tmp_path):
         (found,) = reports(tmp_path, XRUN)
     assert found["xruns"] >= 1
     assert found["flagged"] >= 1
+
+
+# One program takes its time for each block, the other hears the same server's cycles, which come as seldom.
+SLOW = """
+import jack
+control = jack.Client("control", no_start_server=True)
+options = {"backend": "jack", "channels": 1, "stall_timeout": STALL}
+settings = [pong.JackSettings(client_name=name, connect=False) for name in ("slow", "other")]
+with (pong.InputStream(blocksize=64, buffers=1, extra_settings=settings[0], **options) as slow,
+      pong.InputStream(blocksize=1024, extra_settings=settings[1], **options) as other):
+    control.set_freewheel(True)
+    other.recv(60).release()
+    begin = time.monotonic()
+    buf = slow.recv(60)
+    while time.monotonic() < begin + 4 * STALL:
+        # A block in hand for longer than the other stream's patience: the server waits meanwhile.
+        time.sleep(0.9)
+        buf.release()
+        buf = slow.recv(60)
+    buf.release()
+    report(active=other.active)
+    slow.abort()
+    other.recv(60).release()
+    control.set_freewheel(False)
+    other.abort()
+    stats = other.stats()
+report(callbacks=stats.callbacks, position=stats.position)
+"""
+
+
+def test_one_client_s_patience_is_no_stall_of_another(tmp_path):
+    """In freewheel the server waits for all; and a callback that waits is one callback."""
+    with Jackd(48000, 1024):
+        active, stats = reports(tmp_path, SLOW.replace("STALL", "0.5"))
+    assert active == {"active": True}
+    assert stats["position"] == 1024 * stats["callbacks"]

@@ -112,6 +112,128 @@ def test_a_server_that_leaves_in_good_order(tmp_path):
     assert found["home"] == [True]
 
 
+AFTERWARDS = {
+    "lists devices": "pong.query_devices()",
+    "opens another": """
+try:
+    pong.InputStream(**options({backend!r}))
+except pong.StreamError:
+    pass
+""",
+    "receives again": """
+for _ in range(2):
+    try:
+        stream.recv()
+    except pong.StreamError:
+        pass
+""",
+    "closes": "stream.close()",
+}
+
+
+@pytest.mark.parametrize("backend", ["jack", "portaudio"])
+@pytest.mark.parametrize("name", AFTERWARDS)
+def test_what_a_program_does_afterwards(backend, name, tmp_path):
+    """libjack frees a dead client where another is opened: it must have been closed by then."""
+    kill_under(tmp_path, (RECORDING + AFTERWARDS[name]).format(backend=backend))
+
+
+TWO_THREADS = """
+stream = pong.Stream(pool=tuple(pools()), **options({backend!r}))
+stream.start()
+errors = []
+
+def until_it_fails(move):
+    try:
+        while True:
+            move()
+    except (pong.StreamError, pong.ClosedError) as error:
+        errors.append(type(error).__name__)
+
+def receive():
+    stream.recv(30).release()
+
+def write():
+    stream.write(np.ones((128, 2), "float32"))
+
+threads = [threading.Thread(target=until_it_fails, args=(move,)) for move in (receive, write)]
+for thread in threads:
+    thread.start()
+until(lambda: stream.stats().callbacks > 20)
+report(ready=True)
+for thread in threads:
+    thread.join()
+report(errors=errors)
+"""
+
+
+@pytest.mark.parametrize("backend", ["jack", "portaudio"])
+def test_every_thread_is_told(backend, tmp_path):
+    """Not a receiver alone, while the writer takes it for an ordinary end, or the other way round."""
+    assert kill_under(tmp_path, TWO_THREADS.format(backend=backend))["errors"] == ["StreamError"] * 2
+
+
+UNSTARTED = """
+stream = pong.{kind}(**options("portaudio"))
+report(ready=True)
+# Until the server is gone.
+sys.stdin.readline()
+{end}
+report(ended=True)
+"""
+UNSTARTED_ENDS = {
+    "exit": "",
+    "close": "stream.close()",
+    "start": """
+try:
+    stream.start()
+except pong.StreamError:
+    pass
+""",
+}
+
+
+@pytest.mark.parametrize("kind", ["InputStream", "OutputStream", "Stream"])
+@pytest.mark.parametrize("name", UNSTARTED_ENDS)
+def test_a_stream_that_was_never_started_survives_too(kind, name, tmp_path):
+    """PortAudio calls abort() where such a stream is closed on a server that is gone."""
+    code = CONTROL + OPEN + UNSTARTED.format(kind=kind, end=UNSTARTED_ENDS[name])
+    with Jackd() as server, program(tmp_path, code) as process:
+        assert json.loads(process.stdout.readline()) == {"ready": True}
+        server.kill()
+        out, err = process.communicate("\n", timeout=30)
+    assert (process.returncode, json.loads(out)) == (0, {"ended": True}), err
+
+
+FORKING = """
+import gc, warnings
+stream = pong.InputStream(**options({backend!r}))
+stream.start()
+stream.recv(30).release()
+if (child := os.fork()) == 0:
+    {end}
+report(child=os.waitpid(child, 0)[1])
+for _ in range(20):
+    stream.recv(30).release()
+stream.close()
+report(done=True)
+"""
+FORKED_ENDS = {
+    "exits": "sys.exit(0)",
+    "drops it": "del stream; gc.collect(); os._exit(0)",
+    "closes it": "stream.close(); sys.exit(0)",
+}
+
+
+@pytest.mark.parametrize("backend", ["jack", "portaudio"])
+def test_a_forked_child_leaves_the_stream_to_its_parent(backend, synchronous, tmp_path):
+    for name, end in FORKED_ENDS.items():
+        with program(tmp_path, CONTROL + OPEN + FORKING.format(backend=backend, end=end)) as process:
+            out, err = process.communicate(timeout=30)
+        found = [json.loads(line) for line in out.splitlines()]
+        assert (process.returncode, err, found) == (0, "", [{"child": 0}, {"done": True}]), name
+
+
 ENDS = {
     "del": "del stream",
     "forgotten": "",

@@ -53,6 +53,7 @@ ROWS = (
     "streams/device",
     "streams/settings",
     "streams/hush",
+    "streams/extras",
     "streams/int24",
     "streams/opening",
     "streams/native",

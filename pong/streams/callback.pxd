@@ -5,7 +5,7 @@ that thread is outside. From then on a callback, should one still come, touches 
 buffers can go home though the library can no longer be stopped.
 """
 cimport cython
-from libc.math cimport fabs, floor, isnan
+from libc.math cimport NAN, fabs, floor, isnan
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -68,6 +68,8 @@ ctypedef struct native_stream:
     uint32_t status              # what the next block is to tell
     double expected              # the device's time at the next frame, as far as it is known
     double ahead[LOOK_BACK]      # by how many frames its clock was ahead of that, at each of the last callbacks
+    uint32_t number              # frames of the last callback
+    uint32_t steady              # callbacks before it that had as many, in a row
     uint64_t most                # frames of the longest callback, as far as is known; any thread may read it
     uint64_t busy                # nanoseconds spent in callbacks; any thread may read it
 
@@ -124,6 +126,7 @@ cdef inline void shut_down(native_stream* s, uint32_t failure, bint links=True) 
         pong_sleep_until(pong_now() + 50000)
     if not is_over(s):
         store_relaxed_u32(&s.failure, failure)
+        settle_rt(s)
     if s.parts & CAPTURES:
         if links:
             capture_close_rt(&s.capture)
@@ -182,38 +185,77 @@ cdef inline void lose_rt(native_stream* s, uint64_t frames) noexcept nogil:
 
 
 @cython.cdivision(True)
+cdef inline uint64_t loss_rt(native_stream* s, double ahead) noexcept nogil:
+    """Return how many frames were lost, by how many the clock is ahead; 0 where that may be nothing.
+
+    Half a callback is the least that is told from a clock that is not exact.
+    """
+    cdef double whole
+    if ahead < 0.49 * s.number:
+        return 0
+    # Most devices lose whole callbacks.
+    whole = floor(ahead / s.number + 0.5) * s.number
+    if s.steady >= LOOK_BACK and fabs(whole - ahead) < 0.25 * s.number:
+        return <uint64_t>whole
+    return <uint64_t>floor(ahead + 0.5)
+
+
 cdef inline uint64_t jumped_rt(native_stream* s, double time, uint32_t number) noexcept nogil:
     """Return how many frames the device's clock says were lost before this callback.
 
     PortAudio's times are estimates: a callback that comes late may be given a time that is late too, but none is given
     one that is early. So what counts is the least that the clock was ahead in the last few callbacks, where it is half
-    a callback at least. Meanwhile the expectation follows the clock, whose rate is never quite the nominal one.
+    a callback at least; and where it was behind in all of them, it is the expectation that came too late. Meanwhile
+    the expectation follows the clock, whose rate is never quite the nominal one.
     """
-    cdef double low, most, whole
+    cdef double low, high, most
+    cdef uint64_t lost
     cdef uint32_t i
     if isnan(s.expected):
         s.expected = time
+    s.steady = s.steady + 1 if number == s.number else 0
+    s.number = number
     s.ahead[s.callbacks % LOOK_BACK] = (time - s.expected) * s.samplerate
-    low = s.ahead[0]
+    low = high = s.ahead[0]
     for i in range(1, LOOK_BACK):
         low = min(low, s.ahead[i])
+        high = max(high, s.ahead[i])
     if fabs(low) * 1e9 > s.stall_after * s.samplerate:
         # No loss is that long, for the stream would have been taken to have stalled: the clock was set anew, as JACK's
         # under PortAudio when freewheel begins.
         s.expected = time
         memset(s.ahead, 0, sizeof(s.ahead))
-        low = 0
+        low = high = 0
+    elif high < 0:
+        expect_rt(s, high)
+        low -= high
     most = number * MOST_DRIFT
     s.expected += (number + max(-most, min(most, low))) * s.seconds_per_frame
-    if low < 0.5 * number:
-        return 0
-    # Most devices lose whole callbacks.
-    whole = floor(low / number + 0.5) * number
-    low = whole if fabs(whole - low) < 0.25 * number else floor(low)
-    s.expected += low * s.seconds_per_frame
+    lost = loss_rt(s, low)
+    if lost:
+        expect_rt(s, lost)
+    return lost
+
+
+cdef inline void expect_rt(native_stream* s, double frames) noexcept nogil:
+    """Move the expectation on by so many frames."""
+    cdef uint32_t i
+    s.expected += frames * s.seconds_per_frame
     for i in range(LOOK_BACK):
-        s.ahead[i] -= low
-    return <uint64_t>low
+        s.ahead[i] -= frames
+
+
+cdef inline void settle_rt(native_stream* s) noexcept nogil:
+    """At the end, count what the last callbacks alone tell of: half as many as `jumped_rt` wants to see (I6)."""
+    cdef double low
+    cdef uint32_t i
+    if isnan(s.expected) or s.callbacks < LOOK_BACK:
+        return
+    low = s.ahead[s.callbacks % LOOK_BACK]
+    for i in range(1, LOOK_BACK // 2):
+        low = min(low, s.ahead[(s.callbacks - i) % LOOK_BACK])
+    lose_rt(s, loss_rt(s, low))
+    s.expected = NAN
 
 
 cdef inline void take_planes_rt(
@@ -320,6 +362,7 @@ cdef inline void hear_rt(
         return
     # N8: pairs with N7. Input ends with the first callback after it was asked to.
     if load_seq_cst_u32(&s.asked):
+        settle_rt(s)
         going = False
     elif planes != NULL:
         going = capture_planes_rt(s, planes, at, number, time)

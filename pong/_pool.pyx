@@ -156,6 +156,9 @@ cdef class BufferPool:
         if samplerate is not None:
             if isinstance(samplerate, (bool, str)) or not hasattr(type(samplerate), "__float__"):
                 raise TypeError(f"samplerate must be a number of frames per second, not {samplerate!r}")
+            if isinstance(samplerate, np.floating):
+                # The bound below is none of a smaller type's.
+                samplerate = samplerate.item()
             if not 0 < samplerate <= sys.float_info.max:
                 raise ValueError(f"samplerate must be more than 0 and finite, not {samplerate!r}")
             geometry.samplerate = samplerate

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import pong
+from pong.streams import jack
 from pong.streams.opening import SoundCardSetup
 
 NULL = {"backend": "miniaudio", "device": "null", "blocksize": 64}
@@ -51,6 +52,81 @@ SETTINGS = pong.JackSettings()
 def test_what_a_sound_card_cannot_have(options, error, text):
     with pytest.raises(error, match=text):
         pong.InputStream(**NULL | options)
+
+
+@pytest.mark.parametrize("options", [
+    {"stall_timeout": -1}, {"stall_timeout": "x"}, {"process": print}, {"channels": 1000}, {"callback_size": -1},
+])
+def test_a_refusal_keeps_no_link_of_the_program_s_pool(options):
+    """Also while its exception, and so all that it was about, lives."""
+    pool = pong.BufferPool(4, 64, options.get("channels", 2), max_links=2)
+    kept = []
+    for _ in range(3):
+        with pytest.raises((ValueError, TypeError, pong.StreamError)) as refused:
+            pong.InputStream(pool=pool, **NULL | options)
+        kept.append(refused)
+    ends = [pool.link() for _ in range(2)]
+    assert len(ends) == 2
+
+
+@pytest.mark.parametrize("rate", [48000, 48000.0, np.int64(48000), np.float32(48000)])
+def test_numbers_of_any_kind_are_rates(rate):
+    with pong.InputStream(samplerate=rate, **NULL) as stream:
+        assert stream.recv(60).frames == 64
+        assert stream.samplerate == 48000
+
+
+def test_two_directions_have_two_latencies():
+    with pong.Stream(**NULL) as stream:
+        stream.recv(60).release()
+        there, back = stream.latency
+        assert there == back > 0
+        assert 0 < stream.cpu_load <= 1
+        first = stream.time
+        stream.recv(60).release()
+        assert stream.time > first > 0
+        stream.abort()
+
+
+JACK = {"backend": "jack", "blocksize": 64}
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "text"),
+    [
+        ({"client_name": ""}, ValueError, r"client_name must be text of 1 to 32 bytes .*, not ''"),
+        ({"client_name": 3}, ValueError, r"client_name must be text of 1 to 32 bytes .*, not 3"),
+        ({"client_name": "a\0b"}, ValueError, r"client_name must be .* or a null character, not 'a.x00b'"),
+        ({"client_name": "a:b"}, ValueError, r"client_name must be .* without a colon or a null character, not 'a:b'"),
+        ({"servername": 3}, TypeError, r"servername must be text or None, not 3"),
+        ({"connect": "no"}, TypeError, r"connect must be True or False, not 'no'"),
+        ({"freewheel": "no"}, TypeError, r"freewheel must be True or False, not 'no'"),
+    ],
+)
+def test_settings_that_jack_cannot_have(changes, error, text):
+    """Told before a server is looked for."""
+    with pytest.raises(error, match=text):
+        pong.InputStream(**JACK, extra_settings=pong.JackSettings(**changes))
+
+
+class FakePort:
+    def __init__(self, name):
+        self.name = name
+
+
+@pytest.mark.parametrize(("name", "meant"), [
+    ("rec", ["rec:in_1", "rec:in_2"]), ("recorder", ["recorder:in_1"]), ("rec:in_2", ["rec:in_2"]),
+    ("in_2", ["rec:in_2"]), ("order", ["recorder:in_1"]), ("nobody", []),
+])
+def test_which_jack_ports_a_name_means(name, meant):
+    ports = [FakePort(each) for each in ("rec:in_1", "rec:in_2", "recorder:in_1", "a:b:out")]
+    assert [port.name for port in jack.ports_of(ports, name)] == meant
+
+
+def test_a_name_that_several_jack_clients_have():
+    ports = [FakePort(each) for each in ("rec:in_1", "recorder:in_1")]
+    with pytest.raises(ValueError, match=r"'in_1' is in the names of ports of several JACK clients: rec, recorder"):
+        jack.ports_of(ports, "in_1")
 
 
 @pytest.mark.parametrize("kind", [pong.InputStream, pong.OutputStream])

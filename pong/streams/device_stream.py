@@ -31,6 +31,7 @@ class DeviceStream:
         self._closed = True
         self._started = self._stopped = self._told = False
         self._sender = self._receiver = self.pool = self.output_pool = None
+        self._own_ends = []
         callback = request.callback
         given = [
             link_of(pool, link, name)
@@ -61,6 +62,9 @@ class DeviceStream:
             self._device = setup.open(capture, playback, self.pool, prefill=prefill, **common)
         except BaseException:
             setup.close()
+            # What the program has given stays open.
+            for end in self._own_ends:
+                end.close()
             raise
         self.samplerate, self.blocksize, self._cards = setup.samplerate, blocksize, setup.cards
         self._setup, self._orders = setup, orders
@@ -89,6 +93,7 @@ class DeviceStream:
                         max_links=2,
                     )
                 sender, receiver = pool.link()
+                self._own_ends += sender, receiver
             if place:
                 self.output_pool, self._sender, ends[1] = pool, sender, receiver
             else:

@@ -1,18 +1,28 @@
-from typing import Any, final
+from collections.abc import Iterable
+from typing import Any, TypeVar, final
+from weakref import WeakSet
 
 from pong._link import Receiver, Sender
 from pong.streams.native import NativeDevice
 from pong.streams.opening import Format, Request, SoundCardSetup
 from pong.streams.settings import JackSettings
 
+_Port = TypeVar("_Port")
+
 NAME_SIZE: int
+clients: WeakSet[JackDevice]
 
 def address_of(jack: Any, name: str) -> int: ...
+def rate_callback_address() -> int: ...
+def check_settings(settings: JackSettings) -> None: ...
+def ports_of(ports: Iterable[_Port], name: str) -> list[_Port]: ...
+def close_the_dead() -> None: ...
 def devices() -> list[tuple[str, int, int, float]]: ...
 
 @final
 class JackDevice(NativeDevice):
     planar: bool
+    def forsake(self) -> None: ...
     def __init__(self, setup: JackSetup, **common: Any) -> None: ...
 
 class JackSetup(SoundCardSetup):

@@ -5,6 +5,8 @@ cimport cython
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
+import numpy as np
+
 from pong.errors import StreamError
 from pong.kernel.atomic cimport load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64
 from pong.kernel.meter cimport add_rt, count_rt
@@ -135,6 +137,11 @@ cdef int change_rate(uint32_t rate, void* argument) noexcept nogil:
     return 0
 
 
+def rate_callback_address():
+    """Return the address of the JackSampleRateCallback; its argument is `NativeDevice.address`."""
+    return <size_t>&change_rate
+
+
 cdef void lose_server(int status, const char* reason, void* argument) noexcept nogil:
     """Be a JackInfoShutdownCallback."""
     shut_down(&(<jack_state*>argument).s, GONE)
@@ -230,12 +237,27 @@ cdef class JackDevice(NativeDevice):
         # The server counts with 32 bits, and the last callback tells the rest. What is heard comes one cycle later.
         last = load_relaxed_u64(&(<jack_state*>self.s).frame)
         now = last + <int32_t>(<uint32_t>self.client.frame_time - <uint32_t>last)
-        return now / self.samplerate, self.client.blocksize / self.samplerate, self.client.cpu_load() / 100
+        latency = self.client.blocksize / self.samplerate
+        return now / self.samplerate, self.latencies(latency), self.client.cpu_load() / 100
 
 
 def address_of(jack, name):
     """Return the address of one of JACK's functions."""
     return int(jack._ffi.cast("size_t", jack._ffi.addressof(jack._lib, name)))
+
+
+def check_settings(settings):
+    """Raise unless settings are what JACK takes."""
+    name, server = settings.client_name, settings.servername
+    if not isinstance(name, str) or not 0 < len(name.encode()) < NAME_SIZE or "\0" in name or ":" in name:
+        raise ValueError(
+            f"client_name must be text of 1 to {NAME_SIZE - 1} bytes without a colon or a null character, not {name!r}"
+        )
+    if server is not None and not isinstance(server, str):
+        raise TypeError(f"servername must be text or None, not {server!r}")
+    for what in ("connect", "freewheel"):
+        if not isinstance(getattr(settings, what), (bool, np.bool_)):
+            raise TypeError(f"{what} must be True or False, not {getattr(settings, what)!r}")
 
 
 class JackSetup(SoundCardSetup):
@@ -249,13 +271,12 @@ class JackSetup(SoundCardSetup):
     """
 
     def __init__(self, request):
+        request.refuse("jack", "callback", "latency")
+        settings = request.settings(JackSettings, "jack")
+        check_settings(settings)
         import jack
 
-        request.refuse("jack", "callback", "latency")
         close_the_dead()
-        settings = request.settings(JackSettings, "jack")
-        if not isinstance(settings.client_name, str) or not 0 < len(settings.client_name.encode()) < NAME_SIZE:
-            raise ValueError(f"client_name must be text of 1 to {NAME_SIZE - 1} bytes, not {settings.client_name!r}")
         try:
             self.client = jack.Client(settings.client_name, no_start_server=True, servername=settings.servername)
         except jack.JackOpenError as error:
@@ -287,7 +308,7 @@ class JackSetup(SoundCardSetup):
         if name is None:
             found = self.client.get_ports(is_audio=True, is_physical=True, **direction)
         elif isinstance(name, str):
-            found = [port for port in self.client.get_ports(is_audio=True, **direction) if name in port.name]
+            found = ports_of(self.client.get_ports(is_audio=True, **direction), name)
         else:
             raise TypeError(f"device must be the name of a JACK client or of its ports, not {name!r}")
         if name is not None and settings.connect and not found:
@@ -305,6 +326,19 @@ class JackSetup(SoundCardSetup):
     def close(self):
         """Leave the server."""
         self.client.close()
+
+
+def ports_of(ports, name):
+    """Return those of the ports that a name means: a client's, else one port, else those of one client that fit."""
+    for fits in (lambda port: port.name.rpartition(":")[0] == name, lambda port: port.name == name):
+        found = [port for port in ports if fits(port)]
+        if found:
+            return found
+    found = [port for port in ports if name in port.name]
+    meant = sorted({port.name.rpartition(":")[0] for port in found})
+    if len(meant) > 1:
+        raise ValueError(f"{name!r} is in the names of ports of several JACK clients: {', '.join(meant)}")
+    return found
 
 
 def close_the_dead():

@@ -1,4 +1,6 @@
 """miniaudio's devices: a native callback in place of a generator."""
+import numbers
+
 cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -121,7 +123,7 @@ cdef class MiniaudioDevice(NativeDevice):
         load = load_relaxed_u64(&self.s.busy) * 1e-9 / seconds if seconds else 0.0
         # What miniaudio does not tell: a device delivers at a time what it holds.
         latency = load_relaxed_u64(&self.s.most) * self.s.seconds_per_frame
-        return pong_now() * 1e-9, latency, min(1.0, load)
+        return pong_now() * 1e-9, self.latencies(latency), min(1.0, load)
 
 
 class MiniaudioSetup(SoundCardSetup):
@@ -137,7 +139,7 @@ class MiniaudioSetup(SoundCardSetup):
         request.refuse("miniaudio", "callback", "latency", "extra_settings")
         self.kind = request.kind
         self.samplerate = DEFAULT_RATE if request.samplerate is None else request.samplerate
-        if not isinstance(self.samplerate, (int, float)) or self.samplerate not in range(1, 1 << 20):
+        if not isinstance(self.samplerate, numbers.Real) or self.samplerate not in range(1, 1 << 20):
             raise ValueError(f"samplerate must be whole and below {1 << 20} for miniaudio, not {self.samplerate!r}")
         self.callback_size = self.period = request.callback_size or 0
         self.context = open_context("null" in request.device)

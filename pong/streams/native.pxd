@@ -26,4 +26,5 @@ cdef class NativeDevice(Device):
     cdef bint begun(self) except -1
     cdef object end(self, bint at_once)
     cdef object stop_library(self, bint at_once)
+    cdef object latencies(self, latency)
     cdef tuple read(self)

@@ -181,6 +181,10 @@ cdef class NativeDevice(Device):
         """Return the device's time in seconds, its latency in seconds (a pair for two directions), and its load."""
         raise NotImplementedError
 
+    cdef object latencies(self, latency):
+        """Return the latency of each direction: a pair for two."""
+        return (latency, latency) if self.s.parts == CAPTURES | PLAYS else latency
+
     def give_up(self):
         """Do what must be done where the library hangs in `halt`."""
 

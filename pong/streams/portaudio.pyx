@@ -1,5 +1,6 @@
 """PortAudio's devices, through sounddevice: a native callback in place of one in Python."""
 import atexit
+import numbers
 
 cimport cython
 from libc.stdint cimport uint32_t
@@ -86,7 +87,13 @@ def library():
     StreamError
         PortAudio hangs in this process.
     """
-    import sounddevice
+    try:
+        import sounddevice
+    except Exception as error:
+        # It initialises PortAudio, whose error is a class of the module that is not there then.
+        if type(error).__name__ != "PortAudioError":
+            raise
+        raise StreamError(f"PortAudio cannot start: {error}") from error
 
     if hung:
         raise StreamError(
@@ -208,6 +215,7 @@ class PortAudioSetup(SoundCardSetup):
         for each in request.extra_settings:
             if each is not None and not hasattr(each, "_streaminfo"):
                 raise TypeError(f"extra_settings must be one of sounddevice's for backend 'portaudio', not {each!r}")
+        check_latency(request.latency)
         self.samplerate = request.samplerate
         self.period = request.callback_size or 0
         self.input = self.output = None
@@ -248,6 +256,17 @@ class PortAudioSetup(SoundCardSetup):
             options | {"latency": request.latency, "blocksize": request.callback_size or 0} | request.flags,
             self.samplerate, capture=capture, playback=playback, **common,
         )
+
+
+def check_latency(latency):
+    """Raise unless a latency, or each of a pair, is one that PortAudio takes."""
+    for each in latency if isinstance(latency, (tuple, list)) else (latency,):
+        if each is None or (isinstance(each, str) and each in ("low", "high")):
+            continue
+        if isinstance(each, (bool, str)) or not isinstance(each, numbers.Real):
+            raise TypeError(f"latency must be 'low', 'high' or seconds for backend 'portaudio', not {each!r}")
+        if not 0 <= each < float("inf"):
+            raise ValueError(f"latency must be 0 seconds or more for backend 'portaudio', not {each!r}")
 
 
 def devices():

@@ -100,6 +100,79 @@ def test_xruns_are_counted_and_flagged(tmp_path):
     assert found["flagged"] >= 1
 
 
+TIMES = """
+import jack
+control = jack.Client("control", no_start_server=True)
+rate = control.samplerate
+with pong.Stream(backend="jack", blocksize=256, channels=1, extra_settings=pong.JackSettings(connect=False)) as stream:
+    times = []
+    for _ in range(50):
+        with stream.recv(30) as buf:
+            # A block ends at the latest a period before it is received.
+            times.append((buf.time - buf.position / rate, buf.time * rate <= control.frame_time, buf.time_source))
+        stream.recv(30).release()
+    begin, now, end = control.frame_time, stream.time * rate, control.frame_time
+    latency, load = stream.latency, stream.cpu_load
+    stream.abort()
+report(steady=max(each[0] for each in times) - min(each[0] for each in times), past=all(each[1] for each in times),
+       sources=sorted({each[2] for each in times}), now=[begin, now, end], latency=latency, load=load,
+       time=times[-1][0])
+"""
+
+
+def test_times_are_the_server_s(synchronous, tmp_path):
+    """Of blocks and of the stream: on one clock, the one that every client of the server reads."""
+    (found,) = reports(tmp_path, TIMES)
+    assert found["steady"] < 1e-9
+    assert found["past"]
+    assert found["time"] > 0
+    assert found["sources"] == ["device"]
+    begin, now, end = found["now"]
+    assert begin - 1 <= now <= end + 1
+    assert found["latency"] == [128 / 48000] * 2
+    assert 0 < found["load"] <= 1
+
+
+READINGS = """
+with pong.Stream(samplerate=48000, backend="portaudio", blocksize=256, channels=1) as stream:
+    for _ in range(20):
+        with stream.recv(30) as buf:
+            heard = buf.time
+    report(now=stream.time, heard=heard, load=stream.cpu_load)
+    stream.abort()
+"""
+
+
+def test_readings_of_portaudio(synchronous, tmp_path):
+    """Its own, on the clock of the blocks' times."""
+    (found,) = reports(tmp_path, READINGS)
+    assert 0 < found["heard"] < found["now"]
+    assert 0 < found["load"] <= 1
+
+
+RATE_CHANGES = """
+import ctypes
+from pong.streams import jack as backend
+with pong.InputStream(backend="jack", blocksize=64, channels=1) as stream:
+    stream.recv(30).release()
+    # No server that runs here changes its rate: its call is made in its place.
+    change = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_uint32, ctypes.c_void_p)(backend.rate_callback_address())
+    change(int(stream.samplerate), stream._device.address())
+    active = stream.active
+    change(44100, stream._device.address())
+    try:
+        while True:
+            stream.recv(30).release()
+    except pong.StreamError as error:
+        report(active=active, error=str(error), home=stream.pool.free == len(stream.pool))
+"""
+
+
+def test_another_sample_rate_ends_the_stream(synchronous, tmp_path):
+    (found,) = reports(tmp_path, RATE_CHANGES)
+    assert found == {"active": True, "error": "the server's sample rate has changed", "home": True}
+
+
 # One program takes its time for each block, the other hears the same server's cycles, which come as seldom.
 SLOW = """
 import jack

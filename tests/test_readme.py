@@ -18,6 +18,7 @@ import pytest
 import soundfile
 import table
 from needs import needs
+from programs import Thread
 
 import pong
 
@@ -88,12 +89,23 @@ def test_cython_block(tmp_path, monkeypatch):
     ):
         subprocess.run(command, cwd=tmp_path, check=True)
     monkeypatch.syspath_prepend(tmp_path)
+    negate = importlib.import_module("readme_effect").negate
     pool = pong.BufferPool(2, 8)
     (there, here), (onward, end) = pool.link(), pool.link()
-    there.send(pool.acquire(), tag=3)
+    # It waits for what is yet to be sent.
+    effect = Thread(negate, here, onward)
+    with pool.acquire() as buf:
+        buf.samples[:] = 5
+        there.send(buf, tag=3)
+    with end.recv() as block:
+        assert block.tag == 3
+        assert (block.samples == -5).all()
     there.close()
-    importlib.import_module("readme_effect").negate(here, onward)
-    assert [block.tag for block in end] == [3]
+    effect.join()
+    assert list(end) == []
+    for other in (pong.BufferPool(2, 8, dtype="int16"), pong.BufferPool(2, 8, 2, order="F")):
+        with pytest.raises(TypeError, match="interleaved float32"):
+            negate(other.link()[1], onward)
 
 
 def test_the_first_example_is_short():

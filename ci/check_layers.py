@@ -74,6 +74,7 @@ ROWS = (
     "demo*",
     "cli*",
     "examples/*",
+    "bench/*",
     "__main__",
 )
 

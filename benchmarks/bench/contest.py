@@ -4,12 +4,13 @@ Whatever else runs on the machine disturbs all contenders of a round alike, or s
 leave out.
 """
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from statistics import median, quantiles
 from time import monotonic
 
-__all__ = ["Contender", "Goal", "Missing", "Plan", "Result", "contest", "goal"]
+__all__ = ["Contender", "Goal", "Missing", "Plan", "Result", "contest", "goal", "holds", "spread"]
 
 PONG = "pong"
 
@@ -32,12 +33,15 @@ class Plan:
         A contender that is missing is an error, as where everything has just been installed.
     seconds : float
         About how long one case of one scenario may take.
+    told : callable, optional
+        Gets the results of each case as soon as it is over: a scenario that is ended early has not run for nothing.
     """
 
     timed: bool = True
     quick: bool = False
     required: bool = False
     seconds: float = 5.0
+    told: Callable | None = None
 
 
 class Contender:
@@ -107,8 +111,13 @@ class Goal:
     @property
     def holds(self):
         """Whether the bound holds."""
-        relation, limit = self.bound.split()
-        return self.ratio <= float(limit) if relation == "<=" else self.ratio >= float(limit)
+        return holds(self.ratio, self.bound)
+
+
+def holds(ratio, bound):
+    """Tell whether a ratio is within a bound such as ``"<= 2.5"``."""
+    relation, limit = bound.split()
+    return ratio <= float(limit) if relation == "<=" else ratio >= float(limit)
 
 
 def spread(values):
@@ -142,6 +151,14 @@ def contest(scenario, case, makers, plan, *, unit, better="less", rounds=1000, l
     Missing
         One is missing, and the plan requires all.
     """
+    results = compete(scenario, case, makers, plan, unit, better, rounds, least)
+    if plan.told is not None:
+        plan.told(results)
+    return results
+
+
+def compete(scenario, case, makers, plan, unit, better, rounds, least):
+    """Do what `contest` says, but for telling of it."""
     results, running = [], []
     with ExitStack() as opened:
         for make in makers:

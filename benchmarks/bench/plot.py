@@ -5,14 +5,14 @@ import os
 import matplotlib
 from matplotlib.figure import Figure
 
-from .rows import by_case, is_pong, split_case
+from .groups import groups_of
+from .rows import is_pong
 
 __all__ = ["check_folder", "draw"]
 
 FORMATS = ("png", "svg")
 OURS, RIVAL, OTHERS = "#1b7837", "#8c8c8c", ("#b2182b", "#2166ac", "#762a83", "#b35806", "#666666")
 ACROSS = 2  # panels side by side
-SWEEP = 4  # so many cases of one group are a curve
 WIDE = 20  # a range of so many times is drawn on a logarithmic scale
 
 
@@ -43,17 +43,14 @@ def draw(report, folder):
 
 
 def panels_of(rows):
-    """Return ``(title, {case: rows})`` for each panel: a group of many cases is one, each other case is one."""
-    groups = {}
-    for (_, case), found in by_case([row for row in rows if row.get("median") is not None]):
-        group, rest = split_case(case)
-        groups.setdefault(group, {})[rest] = found
+    """Return ``(title, {case: rows})`` for each panel: a series is one, and each case of all others."""
     panels = []
-    for group, cases in groups.items():
-        if group and len(cases) >= SWEEP:
-            panels.append((group, cases))
-        else:
-            panels += [(f"{group}: {rest}" if group else rest, {rest: found}) for rest, found in cases.items()]
+    for group in groups_of([row for row in rows if row.get("median") is not None]):
+        if group.kind == "series":
+            panels.append((group.title, group.cases))
+            continue
+        before = f"{group.title}: " if group.title else ""
+        panels += [(before + name, {name: found}) for name, found in group.cases.items()]
     return panels
 
 

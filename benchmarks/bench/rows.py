@@ -6,7 +6,7 @@ from statistics import median
 
 from .contest import PONG, spread
 
-__all__ = ["by_case", "is_pong", "plain", "readable", "rows_of", "split_case", "wins"]
+__all__ = ["by_case", "is_pong", "plain", "readable", "rows_of", "wins"]
 
 TIMES = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}  # in nanoseconds
 TEXTS = ("case", "contender", "unit", "better", "note", "missing")
@@ -68,12 +68,6 @@ def by_case(rows):
     """Yield ``(scenario, case), rows`` in order."""
     for key, case in groupby(rows, key=lambda row: (row["scenario"], row["case"])):
         yield key, list(case)
-
-
-def split_case(case):
-    """Split ``"group: what differs within it"``; a case without a colon is in a group that has no name."""
-    group, colon, rest = case.partition(": ")
-    return (group, rest) if colon else ("", case)
 
 
 def readable(value, unit="ns"):

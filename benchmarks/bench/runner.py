@@ -99,10 +99,15 @@ def run_one(scenario, plan, limit, signals):
     outcome = Outcome(scenario.name)
     messages = signals.messages = SimpleQueue()
     todo = json.dumps({**asdict(plan), "told": None})
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
-        command = [sys.executable, "-c", PROGRAM, scenario.path, todo, *sys.path]
+    path = map(os.path.abspath, sys.path)
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
+        # An empty folder to be in: Python would import from it first.
+        tempfile.TemporaryDirectory(prefix="pong-bench-") as folder,
+    ):
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True, start_new_session=True
+            [sys.executable, "-c", PROGRAM, scenario.path, todo, *path], cwd=folder, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=said, text=True, start_new_session=True,
         )
         reader = threading.Thread(target=read, args=(process.stdout, messages), daemon=True)
         reader.start()

@@ -25,9 +25,8 @@ def check_folder(folder):
     os.remove(probe)
 
 
-def draw(report, folder):
-    """Draw a report; return the paths of the pictures."""
-    paths = []
+def draw(report, folder, formats=FORMATS):
+    """Draw a report into a folder."""
     # The same figures give the same file: no date, no random names.
     with matplotlib.rc_context({"svg.hashsalt": "pong"}):
         for scenario in report["scenarios"]:
@@ -35,11 +34,9 @@ def draw(report, folder):
             if not panels:
                 continue
             figure = figure_of(scenario["title"], panels)
-            for ending in FORMATS:
+            for ending in formats:
                 path = os.path.join(folder, f"bench-{scenario['name']}.{ending}")
                 figure.savefig(path, dpi=100, metadata={"Date": None} if ending == "svg" else None)
-                paths.append(path)
-    return paths
 
 
 def panels_of(rows):

@@ -119,6 +119,11 @@ def run_one(scenario, plan, limit, signals):
         finally:
             code = end(process, GRACE if ending is ENDED else 0)
             reader.join(GRACE)
+        while not messages.empty():
+            # A signal, or the end of the time, can come before what was told earlier.
+            message = messages.get_nowait()
+            if isinstance(message, str):
+                take(outcome, json.loads(message))
         if ending is None:
             outcome.failed = f"took longer than {limit:.0f} s and was ended{last_line(said)}"
         elif ending is ENDED and not outcome.failed and (code or not outcome.complete):
@@ -131,7 +136,8 @@ def read(pipe, messages):
     """Pass on what a child tells, until it has ended."""
     with suppress(ValueError), pipe:
         for line in pipe:
-            messages.put(line)
+            if line.endswith("\n"):  # the last one may be cut off
+                messages.put(line)
     messages.put(ENDED)
 
 

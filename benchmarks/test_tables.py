@@ -25,8 +25,8 @@ def rows(*cases):
 
 def report_with(found, **changes):
     scenario = {"name": "fake", "title": "A fake", "failed": "", "missing": "", "seconds": 1}
-    report = {"plan": {"timed": True, "quick": False, "seconds": 5}, "scenarios": [scenario], "rows": found, "goals": []}
-    return report | {"machine": MACHINE, "versions": {}} | changes
+    report = {"plan": {"timed": True, "quick": False, "seconds": 5}, "scenarios": [scenario], "rows": found}
+    return report | {"goals": [], "machine": MACHINE, "versions": {}} | changes
 
 
 def test_a_series_is_one_table():

@@ -158,7 +158,7 @@ def parser():
         description="Compare pong with its rivals: each contender is checked, then they are timed in turn. Takes about "
         "five minutes; what is not installed is left out and listed.",
         epilog="Exit code: 0 done; 1 a contender did not do what it should, a scenario failed, or, with --bounds, a "
-        "goal does not hold; 2 wrong usage; 130 stopped by Ctrl-C, 143 by SIGTERM (what was measured until then is kept).",
+        "goal does not hold; 2 wrong usage; 130 stopped by Ctrl-C, 143 by SIGTERM (what was measured is kept).",
     )
     bench.set_defaults(run=run_bench)
     bench.add_argument("--scenario", action="append", default=[], choices=SCENARIOS, metavar="NAME",

@@ -13,7 +13,7 @@ from .runner import Signals, run_all
 from .scenarios import SCENARIOS
 from .table import as_text
 
-__all__ = ["bench"]
+__all__ = ["bench", "report_of"]
 
 # Seconds for the whole run, with a little left for what comes after it, and for each case.
 QUICK = 280, 1.0
@@ -52,8 +52,9 @@ def bench(names=(), *, full=False, check=False, installing=False, bounds=False, 
         # Before the run, so that what cannot be written is told at once.
         with open(json_path, "ab"):
             pass
-    needs = merge([scenario.module.NEEDS for scenario in scenarios])
-    not_installed = install(needs, told=tell) if installing else []
+    not_installed = []
+    if installing:
+        not_installed = install(merge([scenario.module.NEEDS for scenario in scenarios]), told=tell)
     if plot_folder is not None:
         from .plot import check_folder
 
@@ -62,11 +63,7 @@ def bench(names=(), *, full=False, check=False, installing=False, bounds=False, 
     plan = Plan(timed=not check, quick=not full, seconds=each)
     with Signals().caught() as signals:
         outcomes = run_all(scenarios, plan, seconds - (monotonic() - begin), signals, began)
-    report = report_of(outcomes, plan)
-    report |= {
-        "machine": machine, "versions": versions(needs), "not_installed": not_installed, "interrupted": signals.number,
-        "seconds": round(monotonic() - begin, 1),
-    }
+    report = report_of(outcomes, plan, machine, not_installed=not_installed, interrupted=signals.number)
     print(as_text(report))
     if json_path is not None:
         with open(json_path, "w", encoding="utf-8") as file:
@@ -88,8 +85,9 @@ def tell(text):
     print(f"pong: {text}", file=sys.stderr, flush=True)
 
 
-def report_of(outcomes, plan):
+def report_of(outcomes, plan, machine, *, not_installed=(), interrupted=None):
     """Return the report of the scenarios that were begun, as JSON has it."""
+    modules = {outcome.scenario: SCENARIOS[outcome.scenario].module for outcome in outcomes}
     goals = [
         {"scenario": outcome.scenario, **asdict(goal), "holds": goal.holds}
         for outcome in outcomes
@@ -99,7 +97,7 @@ def report_of(outcomes, plan):
         "plan": {"timed": plan.timed, "quick": plan.quick, "seconds": plan.seconds},
         "scenarios": [
             {
-                "name": outcome.scenario, "title": SCENARIOS[outcome.scenario].module.TITLE, "failed": outcome.failed,
+                "name": outcome.scenario, "title": modules[outcome.scenario].TITLE, "failed": outcome.failed,
                 "missing": outcome.missing, "seconds": round(outcome.seconds, 1),
             }
             for outcome in outcomes
@@ -107,6 +105,10 @@ def report_of(outcomes, plan):
         "rows": [row for outcome in outcomes for row in rows_of(outcome.scenario, outcome.results)],
         # Without timing a ratio means nothing.
         "goals": goals if plan.timed else [],
+        "machine": machine,
+        "versions": versions(merge([module.NEEDS for module in modules.values()])),
+        "not_installed": list(not_installed),
+        "interrupted": interrupted,
     }
 
 

@@ -1,11 +1,8 @@
 """Fixtures that the benchmarks share, and the table of figures at the end of the session."""
 
-import datetime
 import os
-import platform
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -16,7 +13,18 @@ ROOT = Path(__file__).resolve().parent.parent
 if not any((ROOT / "pong" / f"_arena{suffix}").exists() for suffix in EXTENSION_SUFFIXES):
     sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != ROOT]
 
-FIGURES = pytest.StashKey()
+from pong.bench.command import report_of  # noqa: E402
+from pong.bench.contest import Plan  # noqa: E402
+from pong.bench.machine import describe, facts  # noqa: E402
+from pong.bench.runner import Signals, run_all  # noqa: E402
+from pong.bench.table import as_text, columns  # noqa: E402
+
+PLAN = Plan(quick=True, seconds=1.0)
+PATIENCE = 200  # seconds for a scenario
+
+FIGURES, OUTCOMES, ONLY = pytest.StashKey(), pytest.StashKey(), pytest.StashKey()
+# Who asks for one of these is a benchmark.
+MEASURING = {"benchmark", "report", "outcome_of"}
 
 
 def pytest_addoption(parser):
@@ -24,7 +32,21 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.stash[FIGURES] = []
+    config.stash[FIGURES], config.stash[OUTCOMES] = [], []
+    # Here contenders are timed in turn as well, which pytest-benchmark knows nothing of: it would skip them.
+    config.stash[ONLY], config.option.benchmark_only = config.option.benchmark_only, False
+
+
+def pytest_collection_modifyitems(config, items):
+    """With ``--benchmark-only`` only what measures is run, and without it no scenario is timed."""
+    left_out = [item for item in items if not wanted(item, config.stash[ONLY])]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def wanted(item, only):
+    names = MEASURING & set(item.fixturenames)
+    return bool(names) if only else "outcome_of" not in names
 
 
 @pytest.fixture
@@ -41,6 +63,21 @@ def report(request):
     missed = [f"{figure.name}: {figure.ratio:.3g}, must be {figure.bound}" for figure in mine if figure.holds is False]
     if missed and request.config.getoption("--bounds"):
         pytest.fail("; ".join(missed))
+
+
+@pytest.fixture
+def outcome_of(request):
+    """Give a function that runs a scenario; its goals are bounds, as those of figures are."""
+
+    def run(scenario):
+        (outcome,) = run_all([scenario], PLAN, PATIENCE, Signals())
+        request.config.stash[OUTCOMES].append(outcome)
+        missed = [goal.name for goal in outcome.goals if not goal.holds]
+        if missed and request.config.getoption("--bounds"):
+            pytest.fail("; ".join(missed))
+        return outcome
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -72,15 +109,15 @@ def expand(numbers):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    figures = config.stash[FIGURES]
-    if not figures:
-        return
-    rows = [("figure", "pong", "rival", "ratio", "quartiles", "bound", "holds"), *map(cells, figures)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    terminalreporter.section("figures: medians of interleaved rounds")
-    for row in rows:
-        terminalreporter.write_line("  ".join(map(str.ljust, row, widths)).rstrip())
-    terminalreporter.write_line(machine())
+    figures, outcomes = config.stash[FIGURES], config.stash[OUTCOMES]
+    if figures:
+        terminalreporter.section("figures: medians of interleaved rounds")
+        rows = [("figure", "pong", "rival", "ratio", "quartiles", "bound", "holds"), *map(cells, figures)]
+        terminalreporter.write_line(columns(rows, indent=""))
+        terminalreporter.write_line(describe(facts()))
+    if outcomes:
+        terminalreporter.section("scenarios")
+        terminalreporter.write_line(as_text(report_of(outcomes, PLAN, facts())))
 
 
 def cells(figure):
@@ -89,21 +126,3 @@ def cells(figure):
     ratio = "" if figure.ratio is None else f"{figure.ratio:.3g}"
     spread = "" if figure.spread is None else "{:.3g} .. {:.3g}".format(*figure.spread)
     return figure.name, figure.pong, figure.rival, ratio, spread, figure.bound, holds
-
-
-def machine():
-    """Return what the figures depend on, in one line."""
-    from pong import _arena
-
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return (
-        f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores{load}; "
-        f"{platform.system()} {platform.release()}; {platform.python_implementation()} {platform.python_version()}, "
-        f"numpy {version('numpy')}, cython {version('cython')}, pong {version('pong')}"
-        f"{' (debug build)' if _arena.balance() else ''}; {datetime.date.today()}"
-    )

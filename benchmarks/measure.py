@@ -5,8 +5,11 @@ leaves out.
 """
 
 from dataclasses import dataclass
-from statistics import median, quantiles
+from statistics import median
 from time import perf_counter_ns
+
+from pong.bench.contest import holds, spread
+from pong.bench.rows import readable
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,7 @@ class Figure:
     @property
     def holds(self):
         """Whether the bound holds; None without one."""
-        if not self.bound:
-            return None
-        relation, limit = self.bound.split()
-        return self.ratio <= float(limit) if relation == "<=" else self.ratio >= float(limit)
+        return holds(self.ratio, self.bound) if self.bound else None
 
 
 def interleave(first, second, rounds):
@@ -74,20 +74,11 @@ def compare(name, pong, rival, bound="", *, cycles=1, scale=1.0, faster=False):
         The ratio is rival to pong, "so many times faster", not pong to rival.
     """
     ratios = [(b / a if faster else a / b) * scale for a, b in zip(pong, rival, strict=True)]
-    low, _, high = quantiles(ratios)
     return Figure(
         name,
         readable(median(pong) / cycles),
         readable(median(rival) / cycles),
         median(ratios),
-        (low, high),
+        spread(ratios),
         bound,
     )
-
-
-def readable(nanoseconds):
-    """Return a time with a fitting unit."""
-    for limit, unit in ((1e3, "ns"), (1e6, "us"), (1e9, "ms")):
-        if abs(nanoseconds) < limit:
-            return f"{nanoseconds / (limit / 1e3):.4g} {unit}"
-    return f"{nanoseconds / 1e9:.4g} s"

@@ -2,10 +2,9 @@
 
 import subprocess
 import sys
-from statistics import median, quantiles
 from time import perf_counter_ns
 
-from measure import Figure, readable
+from measure import compare
 
 ROUNDS = 40
 IMPORTS = {"bare": "pass", "numpy": "import numpy", "pong": "import pong"}
@@ -34,11 +33,4 @@ def test_import(report, tmp_path):
             if i >= 0:
                 times[name].append(taken)
     ours, rival = ([a - b for a, b in zip(times[name], times["bare"], strict=True)] for name in ("pong", "numpy"))
-    ratios = [a / b for a, b in zip(ours, rival, strict=True)]
-    low, _, high = quantiles(ratios)
-    report(
-        Figure(
-            "import pong / import numpy", readable(median(ours)), readable(median(rival)), median(ratios), (low, high),
-            "<= 1.1",
-        )
-    )  # fmt: skip
+    report(compare("import pong / import numpy", ours, rival, "<= 1.1"))

@@ -75,6 +75,7 @@ ROWS = (
     "demo*",
     "cli*",
     "examples/*",
+    "bench/*",
     "__main__",
 )
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 
 from pong import __version__
+from pong.bench.scenarios import SCENARIOS
 from pong.errors import StreamError
 from pong.streams.extras import EXTRAS
 
@@ -151,6 +152,25 @@ def parser():
                       "format: .png, .svg, .pdf or .jpg")
     demo.add_argument("--json", action="store_true", help="print the outcomes as JSON")
 
+    bench = commands.add_parser(
+        "bench", help="compare pong with its rivals",
+        description="Compare pong with its rivals: each contender is checked, then they are timed in turn. Takes about "
+        "five minutes; what is not installed is left out and listed.",
+        epilog="Exit code: 0 done; 1 a contender did not do what it should, a scenario failed, or, with --bounds, a "
+        "goal does not hold; 2 wrong usage; 130 stopped by Ctrl-C, 143 by SIGTERM (what was measured is kept).",
+    )
+    bench.set_defaults(run=run_bench)
+    bench.add_argument("--scenario", action="append", default=[], choices=SCENARIOS, metavar="NAME",
+                       help=f"only this one, may be repeated: {', '.join(SCENARIOS)}")
+    bench.add_argument("--full", action="store_true", help="all cases, in at most half an hour")
+    bench.add_argument("--check", action="store_true", help="check the contenders and time nothing")
+    bench.add_argument("--install", action="store_true",
+                       help="first install the contenders: by pip into this environment, as root by apt-get, and by "
+                       "npm into a cache")
+    bench.add_argument("--bounds", action="store_true", help="fail where a goal does not hold")
+    bench.add_argument("--json", metavar="FILE", help="write the report as JSON")
+    bench.add_argument("--plot", metavar="FOLDER", help="draw each scenario into a PNG and an SVG (needs matplotlib)")
+
     devices = commands.add_parser("devices", help="list the devices", description="List the devices there are.")
     devices.set_defaults(run=run_devices)
     devices.add_argument("--json", action="store_true", help="print the list as JSON")
@@ -285,6 +305,16 @@ def run_loopback(options):
             f"{result.underflow} underflow"
         )
     return 0 if result.found else EXIT_FAILED
+
+
+def run_bench(options):
+    """Do ``pong bench``."""
+    from pong.bench.command import bench
+
+    return bench(
+        options.scenario, full=options.full, check=options.check, installing=options.install, bounds=options.bounds,
+        json_path=options.json, plot_folder=options.plot,
+    )
 
 
 def run_devices(options):

@@ -60,8 +60,16 @@ def test_what_the_wheel_holds(built):
         wanted = {name for name in in_source if name.endswith(ending)}
         assert wanted, ending
         assert wanted <= names
-    extra = {name for name in names if not re.search(r"\.(py|pyi|pxd|h|wav|so|pyd|typed)$|\.dist-info/", name)}
+    # The scenarios of `pong bench`, with the sources that they compile or hand to other interpreters.
+    bench = {path.relative_to(ROOT / "benchmarks").as_posix() for path in files_below(ROOT / "benchmarks" / "bench")}
+    assert {name for name in names if name.startswith("pong/bench/")} == {f"pong/{name}" for name in bench}
+    rest = names - {f"pong/{name}" for name in bench}
+    extra = {name for name in rest if not re.search(r"\.(py|pyi|pxd|h|wav|so|pyd|typed)$|\.dist-info/", name)}
     assert not extra
+
+
+def files_below(folder):
+    return [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
 
 
 def test_the_version_is_said_once():

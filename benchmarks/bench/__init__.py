@@ -1,0 +1,1 @@
+"""pong beside its rivals: scenarios with many contenders, in one run."""

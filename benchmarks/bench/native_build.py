@@ -18,9 +18,13 @@ from pathlib import Path
 
 from .contest import Missing
 
-__all__ = ["NO_FILL", "ONE_CORE", "PACED", "PROOF", "SENDER_ONLY", "SOURCES", "TWO_CORES", "WORDS", "Builds", "Job"]
+__all__ = [
+    "NO_FILL", "ONE_CORE", "PACED", "PROOF", "SENDER_ONLY", "TWO_CORES", "WORDS", "Builds", "Job", "own_builds",
+]
 
 SOURCES = Path(__file__).with_name("native_src")
+
+FLAGS = ["-std=c++17", "-O3", "-shared", "-fPIC", "-fvisibility=hidden", "-pthread"]
 
 ONE_CORE, TWO_CORES, PACED, SENDER_ONLY = range(4)
 NO_FILL, WORDS, PROOF = range(3)
@@ -55,19 +59,22 @@ class Builds:
 
     Parameters
     ----------
-    folder : path-like, optional
-        Where they are, or will be; a temporary one, which goes with the process, unless given.
+    folder : path-like
+        Where they are, or will be.
+
+    Attributes
+    ----------
+    proven : set of str
+        Who has passed the whole check.
     """
 
-    def __init__(self, folder=None):
-        if folder is None:
-            folder = tempfile.mkdtemp(prefix="pong-bench-")
-            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    def __init__(self, folder):
         self.folder = Path(folder)
+        self.proven = set()
 
-    def library(self, source, package, *flags):
-        """Return a rival's library; `Missing` names the package without which it cannot be built."""
-        built = self.folder / f"{Path(source).stem}.so"
+    def library(self, name, source, package, *flags):
+        """Return the library of a contender; `Missing` names the package without which it cannot be built."""
+        built = self.folder / f"{re.sub('[^a-z]+', '_', name.lower())}.so"
         if not built.exists():
             compile_into(built, SOURCES / source, package, *flags)
         return prepared(ctypes.CDLL(str(built)))
@@ -107,9 +114,17 @@ class Builds:
         return ctypes.CDLL(self.pong.__file__)
 
 
+@functools.cache
+def own_builds():
+    """Return the builds of this process, in a folder that goes with it."""
+    folder = tempfile.mkdtemp(prefix="pong-bench-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Builds(folder)
+
+
 def compile_into(built, source, package, *flags):
     """Compile a contender as C++, with the flags that all have and those that its library asks for."""
-    begin = [*compiler("CXX", "g++"), "-std=c++17", "-O3", "-shared", "-fPIC", "-pthread", f"-I{SOURCES}"]
+    begin = [*compiler("CXX", "g++"), *FLAGS, f"-I{SOURCES}"]
     # Under another name first: whoever finds the library finds all of it.
     unfinished = built.with_suffix(".part")
     try:

@@ -1,7 +1,7 @@
 """What the sender's side asks of the allocator, of locks and of the system: run in a process of its own, watched.
 
-The allocator's and locks' calls are counted by a library in front of the C library's. System calls are not counted: strict
-seccomp kills the thread that makes one, so that a thread which has sent all of its blocks has made none.
+The allocator's and locks' calls are counted by a library in front of the C library's. System calls are not counted:
+strict seccomp kills the thread that makes one, so that a thread which has sent all of its blocks has made none.
 """
 
 import ctypes

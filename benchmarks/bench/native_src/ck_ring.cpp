@@ -15,7 +15,9 @@ struct Ck {
         ck_ring_t ring;
         std::vector<ck_ring_buffer_t> entries;
         /* One entry stays empty. */
-        explicit Way(uint32_t slots) : entries(power_of_two(slots + 1)) { ck_ring_init(&ring, unsigned(entries.size())); }
+        explicit Way(uint32_t slots) : entries(power_of_two(slots + 1)) {
+            ck_ring_init(&ring, unsigned(entries.size()));
+        }
         bool put(void *buffer) { return ck_ring_enqueue_spsc(&ring, entries.data(), buffer); }
         bool take(Buffer &buffer) { return ck_ring_dequeue_spsc(&ring, entries.data(), &buffer); }
     };

@@ -1,5 +1,6 @@
-/* DPDK's rte_ring and rte_mempool, both by their functions for one producer and one consumer, without huge pages.
+/* DPDK's rte_ring and rte_mempool, by their functions for one producer and one consumer, without huge pages.
  *
+ * With PONG_BENCH_ANY 1 any thread may give an object back to the mempool, as with pong.
  * Small pools cannot have the mempool's cache per core, which keeps objects back from the other core.
  */
 #include <rte_eal.h>
@@ -31,6 +32,8 @@ static bool begin() {
     return begun;
 }
 
+static const unsigned GIVE_BACK = PONG_BENCH_ANY ? 0 : RTE_MEMPOOL_F_SP_PUT;
+
 struct Dpdk {
     using Buffer = void *;
     rte_ring *ring = nullptr;
@@ -42,7 +45,7 @@ struct Dpdk {
         if (begin()) {
             ring = rte_ring_create(name.c_str(), power_of_two(slots + 1), SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
             pool = rte_mempool_create(name.c_str(), slots, unsigned(bytes), 0, 0, nullptr, nullptr, nullptr, nullptr,
-                                      SOCKET_ID_ANY, RTE_MEMPOOL_F_SP_PUT | RTE_MEMPOOL_F_SC_GET);
+                                      SOCKET_ID_ANY, GIVE_BACK | RTE_MEMPOOL_F_SC_GET);
         }
         if (!ring || !pool) {
             close();

@@ -60,6 +60,9 @@ struct Job {
     uint64_t calls[2];              /* out: SENDER_ONLY: what `count` counted */
 };
 
+/* In a loop that is timed every contender is inlined as a whole, however big the compiler finds it. */
+#define FLAT __attribute__((flatten, noinline))
+
 static inline uint64_t now() {
     timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -164,7 +167,7 @@ template <class C> struct Round {
 
     uint64_t last() const { return job.warm + job.blocks; }
 
-    template <Fill F> bool put_all(uint64_t from, uint64_t to) {
+    template <Fill F> FLAT bool put_all(uint64_t from, uint64_t to) {
         for (uint64_t number = from; number < to; number++)
             for (auto &link : links.link)
                 if (!put<C, F>(*link, number, job))
@@ -172,7 +175,7 @@ template <class C> struct Round {
         return true;
     }
 
-    template <Fill F> bool get_all(uint64_t from, uint64_t to) {
+    template <Fill F> FLAT bool get_all(uint64_t from, uint64_t to) {
         for (uint64_t number = from; number < to; number++)
             for (auto &link : links.link)
                 if (!get<C, F>(*link, number, job))
@@ -180,7 +183,7 @@ template <class C> struct Round {
         return true;
     }
 
-    template <Fill F> bool cycle_all(uint64_t from, uint64_t to) {
+    template <Fill F> FLAT bool cycle_all(uint64_t from, uint64_t to) {
         for (uint64_t number = from; number < to; number++)
             for (auto &link : links.link)
                 if (!put<C, F>(*link, number, job) || !get<C, F>(*link, number, job))
@@ -197,7 +200,7 @@ template <class C> struct Round {
         return well;
     }
 
-    bool put_paced() {
+    FLAT bool put_paced() {
         typename C::Buffer buffer;
         C &link = *links.link[0];
         uint64_t due = now() + job.period, number = 0;
@@ -334,20 +337,22 @@ template <class C> void run(Links<C> &links, Job &job) {
     }
 }
 
-/* What Python calls. `open` answers nullptr where the contender cannot be made, whatever it throws. */
-#define PONG_BENCH_RUN(NAME, C)                                                                                        \
-    extern "C" void NAME(void *links, Job *job) { run(*static_cast<Links<C> *>(links), *job); }
+#define EXPORTED __attribute__((visibility("default")))
 
-#define PONG_BENCH_CONTENDER(C)                                                                                        \
-    PONG_BENCH_RUN(contender_run, C)                                                                                   \
-    extern "C" void *contender_open(uint32_t slots, uint64_t bytes, uint32_t streams) try {                            \
-        auto links = std::make_unique<Links<C>>();                                                                     \
-        while (streams--)                                                                                              \
-            links->link.push_back(std::make_unique<C>(slots, size_t(bytes)));                                          \
-        return links.release();                                                                                        \
-    } catch (...) {                                                                                                    \
-        return nullptr;                                                                                                \
-    }                                                                                                                  \
-    extern "C" void contender_close(void *links) { delete static_cast<Links<C> *>(links); }
+/* What Python calls. `open` answers nullptr where the contender cannot be made, whatever it throws. */
+#define PONG_BENCH_RUN(NAME, C)                                                                                       \
+    extern "C" EXPORTED void NAME(void *links, Job *job) { run(*static_cast<Links<C> *>(links), *job); }
+
+#define PONG_BENCH_CONTENDER(C)                                                                                       \
+    PONG_BENCH_RUN(contender_run, C)                                                                                  \
+    extern "C" EXPORTED void *contender_open(uint32_t slots, uint64_t bytes, uint32_t streams) try {                  \
+        auto links = std::make_unique<Links<C>>();                                                                    \
+        while (streams--)                                                                                             \
+            links->link.push_back(std::make_unique<C>(slots, size_t(bytes)));                                         \
+        return links.release();                                                                                       \
+    } catch (...) {                                                                                                   \
+        return nullptr;                                                                                               \
+    }                                                                                                                 \
+    extern "C" EXPORTED void contender_close(void *links) { delete static_cast<Links<C> *>(links); }
 
 #endif

@@ -19,7 +19,8 @@ struct Mutex {
             free_blocks.push_back(blocks[i]);
     }
     /* Waits, for a moment: the driver sees to it that nobody waits for ever. */
-    template <class F> static bool wait(std::condition_variable &condition, std::unique_lock<std::mutex> &lock, F there) {
+    template <class F>
+    static bool wait(std::condition_variable &condition, std::unique_lock<std::mutex> &lock, F there) {
         return there() || condition.wait_for(lock, std::chrono::milliseconds(2), there);
     }
     bool acquire(Buffer &buffer) {

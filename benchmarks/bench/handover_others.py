@@ -60,6 +60,9 @@ class CopyAsyncio(Handover):
     def consume(self, number, see):
         self.loop.run_until_complete(self.receiving(number, see, self.tokens.put))
 
+    def fill(self, blocks):
+        self.loop.run_until_complete(self.sending(blocks))
+
     def close(self):
         self.loop.close()
 

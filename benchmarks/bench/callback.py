@@ -1,7 +1,7 @@
 """An audio callback while the interpreter is busy: who gets the sound, how much of it, and how late."""
 
 import importlib.util
-from contextlib import ExitStack
+from ctypes.util import find_library
 from dataclasses import replace
 from math import isnan
 
@@ -19,6 +19,7 @@ NEEDS = {
     "apt": ["jackd2", "libjack-jackd2-0", "libportaudio2", "portaudio19-dev", "gcc", "libc6-dev"],
     "npm": [],
 }
+ON_PORTAUDIO = {"sounddevice", "rtmixer", "pyaudio"}
 HOLDING = "GIL-holding C calls"
 REPEATS = 3
 # A recording's share of the plan's seconds; what comes before and after takes another second or so.
@@ -26,20 +27,21 @@ WINDOW = 0.5
 QUICK = 0.3
 
 PYTHON = "a callback in Python: what it loses is lost before any queue sees it; told by a flag at most, not counted"
-# Class, name, package that it needs, whether `quick` has it, and what a reader must know.
+THIRD = "its JACK back end, 3 ms (its default of 200 ms calls back less often, and later); a Python callback, no flags"
+# Class, name, packages that it needs, whether `quick` has it, and what a reader must know.
 WAYS = [
     ("PongPortAudio", "pong", "sounddevice", True, "PortAudio; gaps from its times, which are estimates"),
     ("PongJack", "pong (JACK)", "jack", True, "gaps from the server's own count of frames"),
     ("SoundDevice", "sounddevice callback + Queue", "sounddevice", True, PYTHON),
     ("RawSoundDevice", "RawInputStream callback + Queue", "sounddevice", False, PYTHON),
     ("Reading", "RawInputStream.read", "sounddevice", False,
-     "PortAudio's own ring, which copies twice; overflow is told by a flag, not counted"),
+     "PortAudio's own ring; what it loses is told by a flag, not counted; two channels, since one crashes on JACK"),
     ("RtMixer", "rtmixer", "rtmixer", False,
-     "a native callback and a ring; its reader has to look again and again, here every ms; overflow ends the recording"),
+     "a native callback and a ring; its reader has to look again and again, here every ms; loss is not counted"),
     ("PyAudio", "PyAudio callback + Queue", "pyaudio", False, PYTHON),
     ("JackClient", "JACK-Client callback + Queue", "jack", True,
      "a callback in Python; last_frame_time would tell what was lost, if the program asks each time"),
-    ("MiniAudio", "miniaudio generator + Queue", "miniaudio", False, f"its JACK back end, 3 ms (its default of 200 ms calls back less often, and later); {PYTHON}"),
+    ("MiniAudio", "miniaudio generator + Queue", "miniaudio jack", False, THIRD),
 ]
 # What is made of each recording beside the share: unit, and the figure or None.
 FIGURES = {
@@ -47,9 +49,9 @@ FIGURES = {
     "frames lost and not counted": ("frames", lambda report: abs(report.lost - report.told)),
     "frames lost though its callback had them": ("frames", lambda report: report.dropped),
     "frames delivered twice": ("frames", lambda report: report.stale),
-    "latency p50": ("s", lambda report: report.percentile(50)),
-    "latency p99": ("s", lambda report: report.percentile(99)),
-    "latency p99.9": ("s", lambda report: report.percentile(99.9)),
+    "latency of what came, p50": ("s", lambda report: report.percentile(50)),
+    "latency of what came, p99": ("s", lambda report: report.percentile(99)),
+    "latency of what came, p99.9": ("s", lambda report: report.percentile(99.9)),
 }
 
 
@@ -64,9 +66,12 @@ class Recorder(Contender):
 
     def __init__(self, lab, way, load, seconds):
         self.lab, self.load, self.seconds, self.reports = lab, load, seconds, []
-        self.way, self.name, package, _, self.note = way
-        if importlib.util.find_spec(package) is None:
-            raise Missing(f"{package} is not installed")
+        self.way, self.name, packages, _, self.note = way
+        for package in packages.split():
+            if importlib.util.find_spec(package) is None:
+                raise Missing(f"{package} is not installed")
+            if package in ON_PORTAUDIO and find_library("portaudio") is None:
+                raise Missing("PortAudio is not installed")
 
     def record(self):
         """Record once; return the report."""
@@ -122,8 +127,7 @@ def run(plan):
     """
     ways = [way for way in WAYS if way[3] or not plan.quick or not plan.timed]
     try:
-        with ExitStack() as opened:
-            lab = opened.enter_context(Lab(sync=True))
+        with Lab(sync=True) as lab:
             makers = [Maker(Checked, lab, way, "idle", 0.3) for way in ways]
             results = contest(
                 NAME, "share of blocks recorded as played, idle, a server that waits", makers,

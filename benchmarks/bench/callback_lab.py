@@ -19,9 +19,7 @@ from .contest import Missing
 
 __all__ = ["Lab"]
 
-HERE = Path(__file__).resolve()
-# Where the package is found that this module is in, whatever it is called.
-ROOT = HERE.parents[__package__.count(".") + 1]
+SOURCE_CODE = Path(__file__).resolve().parent / "native_src" / "ramp.c"
 PATIENCE = 10
 
 
@@ -51,7 +49,8 @@ class Lab:
             "JACK_NO_START_SERVER": "1",
             "JACK_NO_AUDIO_RESERVATION": "1",
             "OPENBLAS_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+            # Contenders import what this process would.
+            "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
         }
 
     def __enter__(self):
@@ -94,7 +93,7 @@ class Lab:
         """Build the signal source and start it."""
         program, self.journal = self.folder / "ramp", self.folder / "journal"
         built = subprocess.run(
-            ["cc", "-O2", str(HERE.parent / "native_src" / "ramp.c"), "-o", str(program), "-l:libjack.so.0"],
+            ["cc", "-O2", str(SOURCE_CODE), "-o", str(program), "-l:libjack.so.0"],
             capture_output=True, text=True, timeout=60,
         )
         if built.returncode:

@@ -10,9 +10,9 @@ import numpy as np
 
 from .callback_ways import PERIOD
 
-__all__ = ["Journal", "Report"]
+__all__ = ["WRAP", "Journal", "Report"]
 
-WRAP = 1 << 24  # frame numbers that float32 can tell apart
+WRAP = 1 << 23  # frame numbers that the source tells apart: three minutes
 
 
 @dataclass(frozen=True)
@@ -72,17 +72,18 @@ class Report:
     """
 
     def __init__(self, heard, journal, since):
-        numbers = heard["sound"][:, 0].astype(float) * WRAP
-        # A channel may be wired one cycle before the other.
+        # See native_src/ramp.c. A channel may be wired one cycle before the other.
+        numbers = (heard["sound"][:, 0].astype(float) * 2 - 1) * WRAP
         loud = heard["sound"].all(axis=1)
-        assert (numbers % 1 == 0).all() and (numbers >= 0).all(), "it had what was never played"
+        assert ((numbers >= 0) & (numbers < WRAP) & (numbers % 1 == 0))[loud].all(), "it had what was never played"
         assert (heard["sound"] == heard["sound"][:, :1])[loud].all(), "its channels are not of one time"
         owner = np.repeat(np.arange(len(heard["lengths"])), heard["lengths"])
         frames, owner = since + (numbers[loud].astype(int) - since) % WRAP, owner[loud]
         new = np.diff(np.maximum.accumulate(frames), prepend=-1) > 0
         self.stale = int((~new).sum())
         self.frames, owner = frames[new], owner[new]
-        assert len(self.frames) and self.frames[-1] < journal.frames, "it had what was never played"
+        assert len(self.frames), "it had nothing"
+        assert self.frames[-1] < journal.frames, "it had what was never played"
         called = int(heard["called"])
         self.dropped = None if called < 0 else called - len(numbers)
 
@@ -119,7 +120,7 @@ class Report:
 
 
 def told(lost, owner, frames, clock, window):
-    """Return how many frames the contender says are lost, as far as they lie between two times of the server's clock."""
+    """Return how many frames the contender says are lost, as far as they lie in a window of the server's clock."""
     total = 0
     for block, place in zip(*np.unique(owner, return_index=True), strict=True):
         if lost[block]:

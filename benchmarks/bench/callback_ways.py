@@ -13,7 +13,7 @@ RATE = 48000
 PERIOD = 128                 # frames of a callback, and of a block
 BLOCKS = 512
 BUFFERED = BLOCKS * PERIOD   # frames: 1.4 seconds for everybody
-SOURCE = "ramp"              # the signal source's name among the server's clients; its ports are "ramp:out_1" and "ramp:out_2"
+SOURCE = "ramp"              # the signal source among the server's clients, with ports "ramp:out_1" and "ramp:out_2"
 POLL = 0.001                 # seconds, where nothing wakes the reader
 MILLISECONDS = 3             # what comes next to `PERIOD`
 
@@ -84,11 +84,11 @@ class Pong(Way):
 
 
 class PongPortAudio(Pong):
-    backend, own = "portaudio", {"samplerate": RATE}  # noqa: RUF012
+    backend, own = "portaudio", {"samplerate": RATE}
 
 
 class PongJack(Pong):
-    backend, own = "jack", {}  # noqa: RUF012
+    backend, own = "jack", {}
 
 
 class Queued(Way):
@@ -145,7 +145,7 @@ class RawSoundDevice(SoundDevice):
 class Reading(Way):
     """sounddevice's `RawInputStream` without a callback: `read` waits at PortAudio's own ring, as long as asked for."""
 
-    # With one, PortAudio 19.6 writes beyond its ring on JACK, and malloc ends the program.
+    # With one, PortAudio 19.6 corrupts its heap on JACK, and malloc ends the program.
     channels = 2
 
     def open(self):

@@ -1,8 +1,8 @@
 /* The signal source of the scenario `callback`: a JACK client that plays the numbers of its own frames, and notes when.
 
-   Frame n has the value n / 2^24 modulo 1 in each channel, which float32 holds exactly. Of each cycle the file named on the command line
-   gets the server's frame clock and CLOCK_MONOTONIC, so that who heard a frame can tell what it missed and how late it
-   was. Ends when its standard input does.
+   Frame n has the value 1/2 + n / 2^24, modulo 1/2 and in each channel: float32 holds it exactly, and none is silence.
+   Of each cycle the file named on the command line gets the server's frame clock and CLOCK_MONOTONIC, so that of who
+   heard a frame it is known what it missed and how late it was. Ends when its standard input does.
 
    It declares what it needs of libjack, so that no headers have to be installed. */
 #include <fcntl.h>
@@ -48,7 +48,7 @@ static int process(uint32_t frames, void *state)
     for (int c = 0; c < CHANNELS; c++) {
         float *samples = jack_port_get_buffer(out[c], frames);
         for (uint32_t i = 0; i < frames; i++)
-            samples[i] = (float)((number * frames + i) & 0xffffff) * 0x1p-24f;
+            samples[i] = (float)(0x800000 | ((number * frames + i) & 0x7fffff)) * 0x1p-24f;
     }
     journal->period = frames;
     journal->cycle[number].clock = jack_last_frame_time(self);

@@ -23,7 +23,7 @@ ON_PORTAUDIO = {"sounddevice", "rtmixer", "pyaudio"}
 HOLDING = "GIL-holding C calls"
 REPEATS = 3
 # A recording's share of the plan's seconds; what comes before and after takes another second or so.
-WINDOW = 0.5
+WINDOW = 0.6
 QUICK = 0.3
 
 PYTHON = "a callback in Python: what it loses is lost before any queue sees it; told by a flag at most, not counted"

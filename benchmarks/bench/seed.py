@@ -1,4 +1,4 @@
-"""The seed's own design, buffers that go to and fro between a pool and the main thread: where it came from, and in pong.
+"""The seed's own design, buffers to the main thread and back: where it came from, and in pong.
 
 Everywhere the same is done: a pool of 16 blocks of 1024 float32; one side takes a block, copies 1024 samples of a ramp
 into it and transfers it; the other side, the main thread, looks at the first and the last sample and transfers it back,
@@ -9,6 +9,8 @@ from giving a block back until it comes again, filled anew.
 import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 from .contest import Contender, Missing, contest, goal
@@ -113,17 +115,19 @@ def run(plan):
 
 @contextmanager
 def two_cores():
-    """Keep this thread, and all that it starts, on two cores, if there are so many; give them."""
+    """Keep this thread, and all that it starts, on two cores; give them, None where there is one, -1 for anywhere."""
     if not hasattr(os, "sched_setaffinity"):
-        yield -1, -1
+        yield (-1, -1) if os.cpu_count() > 1 else None
         return
     before = os.sched_getaffinity(0)
-    cores = sorted(before)
-    first, others = cores[0], [core for core in cores[1:] if core not in siblings(cores[0])] or cores[1:]
-    pair = (first, *others[:1])
+    first, *others = sorted(before)
+    if not others:
+        yield None
+        return
+    pair = first, next((core for core in others if core not in siblings(first)), others[0])
     os.sched_setaffinity(0, pair)
     try:
-        yield pair if others else (-1, -1)
+        yield pair
     finally:
         os.sched_setaffinity(0, before)
 
@@ -151,21 +155,36 @@ def entrants(stack, cores):
     def native_trips(polling):
         return Trips(NativeSide(polling, cores[0] if polling else -1), NativeSide(polling, cores[1] if polling else -1))
 
+    def trips(name, serving, receiving, number, note):
+        return Entrant(name, start(lambda: Trips(serving(), receiving())), "trips", number, note)
+
+    def polling(place):
+        if cores is None:
+            raise Missing("two threads that never sleep need two cores")
+        return NativeSide(True, cores[place])
+
+    waiting = partial(NativeSide, False)
     node, chromium = start(Node), start(Chromium)
-    events = "the event loop between two messages included"
+    steps = "its clock has steps of 5 us"
     fast = [
-        Entrant(POLLING, start(native_trips, True), "trips", 20_000, "two threads, each on a core of its own, never sleep"),
-        Entrant(WAITING, start(native_trips, False), "trips", 1000, "sleeps in recv"),
-        Entrant(MIXED, start(lambda: Trips(NativeSide(False), PythonSide())), "trips", 1000, "the main thread is Python"),
-        Entrant(PYTHON, start(Trips, PythonSide(), PythonSide()), "trips", 1000, "two Python threads, recv() sleeps"),
-        Entrant(NODE, node, "trips", 1000, events),
-        Entrant(WORKER, chromium, "worker", 1000, f"{events}; its clock has steps of 5 us"),
-        Entrant(WORKLET, chromium, "worklet", 1000, f"{events}; its clock has steps of 5 us; answers messages, its callbacks run beside"),
+        trips(
+            POLLING,
+            partial(polling, 0),
+            partial(polling, 1),
+            20_000,
+            "two threads, each on a core of its own, never sleep",
+        ),
+        trips(WAITING, waiting, waiting, 1000, "two threads that sleep until a block comes"),
+        trips(MIXED, waiting, PythonSide, 1000, "the main thread is Python, the pool's side is native; both sleep"),
+        trips(PYTHON, PythonSide, PythonSide, 1000, "two Python threads; recv() sleeps"),
+        Entrant(NODE, node, "trips", 1000),
+        Entrant(WORKER, chromium, "worker", 1000, steps),
+        Entrant(WORKLET, chromium, "worklet", 1000, f"{steps}; fills at each message, while its callbacks run beside"),
     ]
     # A second of audio in each round: 47 blocks.
     paced = [
-        Entrant(CALLBACKS, start(Callbacks), "callbacks", 47, "from the send until it is released"),
-        Entrant(WORKLET, chromium, "callbacks", 47, "from posting back until the processor's acknowledgement"),
+        Entrant(CALLBACKS, start(Callbacks), "callbacks", 47, "from the send to the release"),
+        Entrant(WORKLET, chromium, "callbacks", 47, f"from posting back to the processor's answer to it; {steps}"),
     ]
     return fast, paced
 
@@ -173,7 +192,7 @@ def entrants(stack, cores):
 def compete(fast, paced, plan):
     """Let the entrants meet in all cases."""
     results, goals = [], []
-    wanted = [("p50", 1), ("rate", 8)] if plan.quick else [(figure, flight) for flight in (1, 8) for figure in ("p50", "p99", "rate")]
+    wanted = [("p50", 1), ("rate", 8)] if plan.quick else [*product(("p50", "p99", "rate"), (1, 8))]
     for figure, flight in wanted:
         title, unit, better, _ = FIGURES[figure]
         case = f"{title}, {'one' if flight == 1 else 'eight'} in flight"
@@ -185,15 +204,21 @@ def compete(fast, paced, plan):
         for figure in ("p50", "p99", "beside"):
             title, unit, better, _ = FIGURES[figure]
             makers = [each.maker(figure, 1, trips=None if plan.timed else 5) for each in paced]
-            results += contest(NAME, f"{title}, 128-frame callbacks at 48 kHz", makers, plan, unit=unit, better=better, least=3)
+            case = f"{title}, 128-frame callbacks at 48 kHz"
+            results += contest(NAME, case, makers, plan, unit=unit, better=better, least=3)
     return results, [each for each in goals if each]
 
 
 def goals_of(figure, flight, found):
     """Return the goals that hang on a case; entries are None where a side is missing."""
-    rivals = {NODE}
+
+    def ours(name, side, bound, inverse=False):
+        return goal(f"seed: {name}", found, bound, rivals={NODE}, ours=side, inverse=inverse)
+
     if (figure, flight) == ("p50", 1):
-        yield goal("seed: shorter round trip, native polling", found, ">= 20", rivals=rivals, ours=POLLING, inverse=True)
-        yield goal("seed: shorter round trip, Python waiting", found, ">= 2", rivals=rivals, ours=PYTHON, inverse=True)
-    if (figure, flight) == ("rate", 8):
-        yield goal("seed: throughput, native polling", found, ">= 50", rivals=rivals, ours=POLLING)
+        yield ours("shorter round trip, native polling", POLLING, ">= 20", inverse=True)
+        yield ours("shorter round trip, two Python threads", PYTHON, ">= 2", inverse=True)
+        yield ours("shorter round trip, Python and a native thread", MIXED, ">= 2", inverse=True)
+    elif figure == "rate":
+        number = "one" if flight == 1 else "eight"
+        yield ours(f"throughput, native polling, {number} in flight", POLLING, ">= 50")

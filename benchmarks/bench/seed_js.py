@@ -81,6 +81,11 @@ class Handler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}  # noqa: RUF012
 
+    def handle(self):
+        # The page may end while it asks.
+        with contextlib.suppress(ConnectionError):
+            super().handle()
+
     def do_GET(self):
         if self.path == "/next":
             self.next_order()

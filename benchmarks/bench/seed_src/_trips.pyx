@@ -1,8 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""The two native sides of the seed's design: who has the pool fills blocks and sends them, the other checks and returns.
+"""The two native sides of the seed's design: one has the pool, fills and sends, the other checks and sends back.
 
 Built when the benchmark runs, against the declarations of the installed package. What a side does is what pool.mjs and
-main.mjs do. All functions run without the GIL from their first block to their last, and give up by themselves.
+main.mjs do. All functions run without the GIL from their first block to their last, and give up by themselves. Arrays
+come as addresses: with typed memory views compiling takes twice as long.
 """
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
@@ -12,7 +13,7 @@ from pong._pool cimport BufferPool
 from pong.kernel.arena cimport slot_samples_rt
 from pong.kernel.layout cimport pong_arena, pong_slot
 from pong.kernel.platform cimport ETIMEDOUT, pong_now, pong_sleep_until, pong_wait
-from pong.kernel.transfer cimport SENT, STALE, acquire_rt, recv_rt, release_rt, send_rt
+from pong.kernel.transfer cimport SENT, acquire_rt, recv_rt, release_rt, send_rt
 from pong.kernel.wait cimport prepare_wait
 
 cdef extern from *:
@@ -77,17 +78,13 @@ cdef int32_t await_slot(pong_arena* a, uint32_t link, uint64_t* word, bint polli
             return -1
 
 
-cdef bint dispatch(pong_arena* a, uint32_t link, uint32_t slot, uint64_t word, uint64_t* attached) noexcept nogil:
-    """Send a slot, and count it as attached if its sender's word still moves it afterwards."""
-    cdef uint64_t stale = word
-    if send_rt(a, link, slot, &word) != SENT:
-        return False
-    attached[0] += send_rt(a, link, slot, &stale) != STALE
-    return True
+cdef bint transfer(pong_arena* a, uint32_t link, uint32_t slot, uint64_t word) noexcept nogil:
+    """Send a slot; False if the word does not own it, as after a transfer, or if the link is closed."""
+    return send_rt(a, link, slot, &word) == SENT
 
 
 def serve(
-    BufferPool pool, Sender there, Receiver home, const float[::1] ramp, uint64_t flight, uint64_t trips,
+    BufferPool pool, Sender there, Receiver home, size_t ramp, uint64_t flight, uint64_t trips,
     bint whole, bint polling, int core,
 ):
     """Fill and send blocks, so many in flight, until ``trips`` are made; return how many were still attached."""
@@ -101,21 +98,19 @@ def serve(
         if core >= 0:
             seed_pin(core, &before)
         while well and back < trips:
-            if sent < trips and sent - back < flight:
+            if sent == trips or sent - back == flight:
+                slot = await_slot(a, back_link, &word, polling)
+                well = slot >= 0 and release_rt(a, slot, word)
+                back += 1
+            else:
                 slot = acquire_rt(a, a.header.count, &word)
                 if slot < 0:
                     well = False
                     break
-                memcpy(slot_samples_rt(a, slot), due(&ramp[0], sent), SIZE * sizeof(float))
-                if whole:
-                    well = dispatch(a, out, slot, word, &attached)
-                else:
-                    well = send_rt(a, out, slot, &word) == SENT
+                memcpy(slot_samples_rt(a, slot), due(<const float*>ramp, sent), SIZE * sizeof(float))
+                well = transfer(a, out, slot, word)
+                attached += whole and transfer(a, out, slot, word)
                 sent += 1
-            else:
-                slot = await_slot(a, back_link, &word, polling)
-                well = slot >= 0 and release_rt(a, slot, word)
-                back += 1
         if core >= 0:
             seed_unpin(&before)
     assert well, f"the native pool's side came to {sent} blocks sent and {back} back of {trips}"
@@ -123,17 +118,16 @@ def serve(
 
 
 def receive(
-    Receiver there, Sender home, const float[::1] ramp, uint64_t trips, bint whole, bint polling, int core,
-    uint64_t[::1] came, uint64_t[::1] went,
+    Receiver there, Sender home, size_t ramp, uint64_t trips, bint whole, bint polling, int core,
+    size_t came, size_t went,
 ):
     """Check and return ``trips`` blocks; return (arrived, wrong, attached, nanoseconds from first to last).
 
-    ``came`` and ``went``, if not empty, get the times of each block's arrival and of its return.
+    ``came`` and ``went``, if not 0, are where the times of each block's arrival and of its return go.
     """
     cdef pong_arena* a = there.link.a
     cdef uint32_t link = there.link.index, out = home.link.index
     cdef uint64_t arrived = 0, wrong = 0, attached = 0, begin = 0, word
-    cdef bint stamped = came.shape[0] > 0
     cdef const float* block
     cdef const float* expected
     cdef int32_t slot
@@ -145,23 +139,21 @@ def receive(
             slot = await_slot(a, link, &word, polling)
             if slot < 0:
                 break
-            if stamped:
-                came[arrived] = pong_now()
+            if came:
+                (<uint64_t*>came)[arrived] = pong_now()
             if arrived == 0:
                 begin = pong_now()
             block = <const float*>slot_samples_rt(a, slot)
-            expected = due(&ramp[0], arrived)
+            expected = due(<const float*>ramp, arrived)
             if whole:
                 wrong += memcmp(block, expected, SIZE * sizeof(float)) != 0
             else:
                 wrong += block[0] != expected[0] or block[SIZE - 1] != expected[SIZE - 1]
-            if stamped:
-                went[arrived] = pong_now()
-            if whole:
-                if not dispatch(a, out, slot, word, &attached):
-                    break
-            elif send_rt(a, out, slot, &word) != SENT:
+            if went:
+                (<uint64_t*>went)[arrived] = pong_now()
+            if not transfer(a, out, slot, word):
                 break
+            attached += whole and transfer(a, out, slot, word)
             arrived += 1
         begin = pong_now() - begin
         if core >= 0:
@@ -169,25 +161,22 @@ def receive(
     return arrived, wrong, attached, begin
 
 
-def call_back(BufferPool pool, Sender there, const float[::1] ramp, uint64_t blocks, double samplerate):
+def call_back(BufferPool pool, Sender there, size_t ramp, uint64_t blocks, double samplerate, size_t trips):
     """Send blocks that callbacks of 128 frames fill at the pace of ``samplerate``, or as fast as they can if it is 0.
 
     Returns
     -------
-    (trips, fallbacks) : list of int, int
-        Nanoseconds from the send to the release, of all blocks whose slot was used again; and how many blocks found the
-        pool empty and were taken beside it.
+    (known, fallbacks) : int, int
+        How many times from a send to the release, in nanoseconds, are in ``trips`` now, one of each block whose slot
+        was used again; and how many blocks found the pool empty and were taken beside it.
     """
     cdef pong_arena* a = pool.a
     cdef uint32_t out = there.link.index
     cdef uint64_t seq = 0, filled = 0, callbacks = 0, fallbacks = 0, known = 0, word = 0, begin, until = 0
     cdef double period = CALLBACK * 1e9 / samplerate if samplerate else 0
     cdef int32_t slot = -1
+    cdef float* samples
     cdef pong_slot* s
-    cdef uint64_t[::1] times
-    from array import array
-    found = array("Q", bytes(8 * blocks))
-    times = found
     with nogil:
         begin = pong_now()
         while seq < blocks:
@@ -209,11 +198,10 @@ def call_back(BufferPool pool, Sender there, const float[::1] ramp, uint64_t blo
                 s = &a.slots[slot]
                 # The slot's last trip: the header keeps it until the next send.
                 if s.sent_at >= begin and s.released_at > s.sent_at:
-                    times[known] = s.released_at - s.sent_at
+                    (<uint64_t*>trips)[known] = s.released_at - s.sent_at
                     known += 1
-            memcpy(
-                <float*>slot_samples_rt(a, slot) + filled, due(&ramp[0], seq) + filled, CALLBACK * sizeof(float)
-            )
+            samples = <float*>slot_samples_rt(a, slot)
+            memcpy(samples + filled, due(<const float*>ramp, seq) + filled, CALLBACK * sizeof(float))
             filled += CALLBACK
             if filled == SIZE:
                 if send_rt(a, out, slot, &word) != SENT:
@@ -222,4 +210,4 @@ def call_back(BufferPool pool, Sender there, const float[::1] ramp, uint64_t blo
                 filled = 0
                 seq += 1
     assert seq == blocks, f"the native callback came to {seq} of {blocks} blocks"
-    return found[:known].tolist(), fallbacks
+    return known, fallbacks

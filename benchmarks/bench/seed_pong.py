@@ -134,7 +134,7 @@ def right(samples, seq, whole):
 def summary(arrived, wrong, attached, nanoseconds, times, fallbacks=0):
     """Return a report, as the contenders in JavaScript give it: times in microseconds."""
     ordered = np.sort(times)
-    p50, p99 = (ordered[int(share * (len(ordered) - 1))] / 1e3 if len(ordered) else None for share in (0.5, 0.99))
+    p50, p99 = (float(ordered[int(share * (len(ordered) - 1))]) / 1e3 if len(times) else None for share in (0.5, 0.99))
     return {
         "arrived": arrived, "wrong": wrong, "attached": attached, "seconds": nanoseconds / 1e9,
         "fallbacks": fallbacks, "p50": p50, "p99": p99,

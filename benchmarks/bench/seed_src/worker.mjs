@@ -1,0 +1,8 @@
+import { serve } from "./pool.mjs";
+
+serve(
+  (message, transferred) => self.postMessage(message, transferred),
+  (handler) => {
+    self.onmessage = ({ data }) => handler(data);
+  },
+);

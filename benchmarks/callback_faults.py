@@ -1,6 +1,6 @@
 """Contenders of the scenario `callback` that do wrong; a process of its own imports them."""
 
-from bench.callback_ways import JackClient
+from pong.bench.callback_ways import JackClient
 
 
 class Faulty(JackClient):

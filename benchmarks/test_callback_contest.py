@@ -6,11 +6,12 @@ import shutil
 
 import numpy as np
 import pytest
-from bench import callback
-from bench.callback_lab import Lab
-from bench.callback_report import WRAP, Journal, Report
-from bench.callback_ways import PERIOD
-from bench.contest import Plan
+
+from pong.bench import callback
+from pong.bench.callback_lab import Lab
+from pong.bench.callback_report import WRAP, Journal, Report
+from pong.bench.callback_ways import PERIOD
+from pong.bench.contest import Plan
 
 # What a wheel or Debian's packages bring quickly.
 QUICK = {name for _, name, packages, *_ in callback.WAYS if packages not in ("rtmixer", "pyaudio")}

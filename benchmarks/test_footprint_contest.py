@@ -7,9 +7,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bench import footprint, handover
-from bench.contest import Plan
 from test_handover_contest import MAY_LACK
+
+from pong.bench import footprint, handover
+from pong.bench.contest import Plan
 
 
 def test_all_contenders():

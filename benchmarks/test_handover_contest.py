@@ -8,10 +8,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bench import handover, handover_race
-from bench.contest import Missing, Plan, contest
-from bench.handover_queues import CopySimpleQueue, Pong, RecycledDeque
-from bench.handover_race import Racer, TwoThreads
+from pong.bench import handover, handover_race
+from pong.bench.contest import Missing, Plan, contest
+from pong.bench.handover_queues import CopySimpleQueue, Pong, RecycledDeque
+from pong.bench.handover_race import Racer, TwoThreads
 
 # What `pip install ".[test]"` does not bring: wheels that CI installs, and what has to be compiled.
 WHEELS, COMPILED = {"janus + copy", "pa_ringbuffer"}, {"ringbuf"}

@@ -5,10 +5,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from bench import native, native_contenders
-from bench.contest import Plan
-from bench.native_build import ONE_CORE, PACED, TWO_CORES, WORDS, own_builds
-from bench.native_contenders import LINE, PONGS, RIVALS, Drill, make, paced_round
+
+from pong.bench import native, native_contenders
+from pong.bench.contest import Plan
+from pong.bench.native_build import ONE_CORE, PACED, TWO_CORES, WORDS, own_builds
+from pong.bench.native_contenders import LINE, PONGS, RIVALS, Drill, make, paced_round
 
 HERE = Path(__file__).resolve().parent
 FAULTS = ["NONE", "LOSES", "REORDERS", "TEARS", "TWICE", "STOPS"]

@@ -4,8 +4,9 @@ import os
 import shutil
 
 import pytest
-from bench import seed, seed_js, seed_pong
-from bench.contest import Plan
+
+from pong.bench import seed, seed_js, seed_pong
+from pong.bench.contest import Plan
 
 IN_NODE = {
     "lost": ("pool.mjs", "    sent++;", "    sent += sent === 5000 ? 2 : 1;"),

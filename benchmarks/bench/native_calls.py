@@ -28,6 +28,8 @@ def calls(scenario, builds, plan):
     environment = os.environ | {"LD_PRELOAD": str(builds.counter()), "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120, check=False,
+        # Python would import from the current folder first.
+        cwd=builds.folder,
     )
     if done.returncode:
         raise RuntimeError(done.stderr)

@@ -16,8 +16,8 @@ def test_the_result_as_json(tmp_path):
     result, out = record(tmp_path, "out.wav", VOICE, "--blocksize", 1000)
     frames = soundfile.info(VOICE).frames
     assert result == {
-        "file": str(out), "frames": frames, "blocks": -(-frames // 1000), "lost": 0, "samplerate": 22050,
-        "channels": 1, "interrupted": None,
+        "file": str(out), "frames": frames, "blocks": -(-frames // 1000), "lost": 0, "lost_by_device": 0,
+        "samplerate": 22050, "channels": 1, "interrupted": None,
     }
 
 

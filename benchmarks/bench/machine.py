@@ -52,7 +52,7 @@ def versions(needs):
     needs : dict
         Lists of packages for ``"pip"``, ``"apt"`` and ``"npm"``.
     """
-    found = {name: of_package(bare(name)) for name in needs.get("pip", ())}
+    found = {bare(name): of_package(bare(name)) for name in needs.get("pip", ())}
     found.update((name, of_debian(name)) for name in needs.get("apt", ()))
     return {name: text for name, text in found.items() if text != ABSENT}
 

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from .groups import groups_of
 from .rows import is_pong
+from .scenarios import SCENARIOS
 
 __all__ = ["check_folder", "draw"]
 
@@ -30,7 +31,8 @@ def draw(report, folder, formats=FORMATS):
     # The same figures give the same file: no date, no random names.
     with matplotlib.rc_context({"svg.hashsalt": "pong"}):
         for scenario in report["scenarios"]:
-            panels = panels_of([row for row in report["rows"] if row["scenario"] == scenario["name"]])
+            name = scenario["name"]
+            panels = panels_of([row for row in report["rows"] if row["scenario"] == name and is_pictured(name, row)])
             if not panels:
                 continue
             figure = figure_of(scenario["title"], panels)
@@ -39,15 +41,28 @@ def draw(report, folder, formats=FORMATS):
                 figure.savefig(path, dpi=100, metadata={"Date": None} if ending == "svg" else None)
 
 
+def is_pictured(scenario, row):
+    """Tell whether a case is drawn: one of those whose ending its scenario has in ``PICTURED``, if it has any."""
+    known = SCENARIOS.get(scenario)
+    wanted = () if known is None else getattr(known.module, "PICTURED", ())
+    return not wanted or row["case"].endswith(tuple(wanted))
+
+
 def panels_of(rows):
-    """Return ``(title, {case: rows})`` for each panel: a series is one, and each case of all others."""
+    """Return ``(title, {case: rows})`` for each panel: a series is one, and each case of all others.
+
+    A case in which everybody has the same figure is nothing to look at.
+    """
     panels = []
     for group in groups_of([row for row in rows if row.get("median") is not None]):
         if group.kind == "series":
             panels.append((group.title, group.cases))
             continue
         before = f"{group.title}: " if group.title else ""
-        panels += [(before + name, {name: found}) for name, found in group.cases.items()]
+        panels += [
+            (before + name, {name: found}) for name, found in group.cases.items()
+            if len({row["median"] for row in found}) > 1
+        ]
     return panels
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from card import GO_ON, OVER, RATE, Card, capture, playback, ramp
+from native_build import load
+from native_functions import SEEN
 
 import pong
 
@@ -63,6 +65,32 @@ def test_output_is_what_was_sent_then_silence():
     np.testing.assert_array_equal(sounded[:, 0], [*[0] * 10, *range(1, 65), *[0] * 26])
     assert device.underflow == 26
     assert pool.free == len(pool)
+
+
+def test_a_function_is_told_when_its_block_will_be_played():
+    """To the frame; a block that has a time of its own keeps it, and an unknown time is none."""
+    seen = np.zeros(1, SEEN)
+    note = load("_process").__pyx_capi__["pong_test_note"]
+    device, pool, sender = playback(process_output=(note, seen), prefill=10)
+    sounded = np.empty((100, 1), "float32")
+
+    def told(time, frames):
+        device.call(sounded=sounded, frames=frames, time=time)
+        return seen["calls"][0], seen["time"][0], seen["time_source"][0]
+
+    with device:
+        for _ in range(3):
+            sender.send(pool.acquire())
+        assert told(5.0, 60) == (1, 5 + 10 / RATE, 3)
+        calls, time, source = told(6.0, 100)
+        assert (calls, source) == (3, 3)
+        assert time == pytest.approx(6 + (14 + 64) / RATE, abs=1e-9)
+        with pool.acquire() as buf:
+            buf.time, buf.time_source = 1.5, "stream"
+            sender.send(buf)
+        assert told(7.0, 100) == (4, 1.5, 2)
+        sender.send(pool.acquire())
+        assert told(0.0, 64) == (5, 0.0, 0)
 
 
 def test_silence_of_unsigned_bytes_is_the_middle():

@@ -213,8 +213,12 @@ def test_no_native_wake_up_is_lost_at_close(rounds) -> None:
     with make_pool(3) as pool:
         sender, _receiver = pool.link()
         held = [pool.acquire() for _ in range(3)]
-        result = rounds.close_against_sleeper(pool, sender, number)
-        assert result["rounds"] == number
+        # Where the two cores are far from each other the waiter may sleep seldom: then there are more rounds.
+        for _ in range(20):
+            result = rounds.close_against_sleeper(pool, sender, number)
+            assert result["rounds"] == number
+            if result["sleeps"]:
+                break
         assert result["sleeps"] > 0
         assert len(held) == 3
 

@@ -3,6 +3,8 @@
 The device's thread alone calls these. Capturing, it is the pool's acquiring side and the link's sender; playing, it is
 the link's receiver.
 """
+cimport cython
+from libc.math cimport isnan
 from libc.stdint cimport int32_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -51,6 +53,8 @@ ctypedef struct playback_state:
     uint32_t done                # frames of it that have been played
     uint64_t underflow           # frames of silence played because nothing was there; any thread may read it
     int silence                  # the byte that silence is made of
+    double time                  # when the device will play the next frame; NaN where it does not tell
+    uint16_t time_source         # of that
     double samplerate
     const chain* steps           # what runs on each block before it is played; NULL: nothing
 
@@ -179,6 +183,16 @@ cdef inline void playback_done_rt(playback_state* p) noexcept nogil:
         p.slot = -1
 
 
+cdef inline void playback_tell_rt(playback_state* p) noexcept nogil:
+    """Run the chain on the block in hand; one without a time is given that at which the device will play it."""
+    cdef pong_slot* s = &p.a.slots[p.slot]
+    # I1: the device owns the block.
+    if s.time_source == 0 and not isnan(p.time):
+        s.time = p.time
+        s.time_source = p.time_source
+    process_rt(p.steps, p.a, p.slot, s.seq, p.samplerate)
+
+
 cdef inline bint playback_ready_rt(playback_state* p) noexcept nogil:
     """Make sure that a block with frames to play is in hand; False: none has been sent."""
     while p.slot < 0:
@@ -189,13 +203,15 @@ cdef inline bint playback_ready_rt(playback_state* p) noexcept nogil:
         if p.a.slots[p.slot].frames == 0:
             playback_done_rt(p)
         elif p.steps != NULL:
-            process_rt(p.steps, p.a, p.slot, p.a.slots[p.slot].seq, p.samplerate)
+            playback_tell_rt(p)
     return True
 
 
+@cython.cdivision(True)
 cdef inline void playback_played_rt(playback_state* p, uint32_t number) noexcept nogil:
     """Count frames of the block in hand as played, and give it back after its last one."""
     p.done += number
+    p.time += number / p.samplerate
     if p.done == p.a.slots[p.slot].frames:
         playback_done_rt(p)
 

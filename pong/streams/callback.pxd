@@ -377,15 +377,19 @@ cdef inline void hear_rt(
 
 
 cdef inline void sound_rt(
-    native_stream* s, unsigned char* frames, float* const* planes, uint32_t at, uint32_t number
+    native_stream* s, unsigned char* frames, float* const* planes, uint32_t at, uint32_t number, double time
 ) noexcept nogil:
-    """Fill a callback's output from place ``at`` on with what has been sent, and with silence where nothing is."""
+    """Fill a callback's output from place ``at`` on with what has been sent, and with silence where nothing is.
+
+    ``time`` is when the first of these frames will be played, NaN if that is not known.
+    """
     cdef uint32_t done = at, part
     cdef bint last
     if s.sounds:
         part = <uint32_t>min(number - at, s.prefill)
         silence_rt(s, frames, planes, at, at + part)
         s.prefill -= part
+        s.playback.time = time + part * s.seconds_per_frame
         # The end is looked at before the ring: what was sent before it is not missed.
         last = nothing_comes(&s.playback)
         done = play_rt(s, frames, planes, at + part, number)

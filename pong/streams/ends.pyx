@@ -3,6 +3,8 @@ import math
 
 import numpy as np
 
+from libc.math cimport NAN
+
 from pong._arena cimport as_count
 from pong._link cimport Link, Receiver, Sender
 from pong._pool import BufferPool
@@ -84,6 +86,8 @@ cdef Chain set_playback(playback_state* p, Link link, double samplerate, object 
     p.slot = -1
     p.silence = silence_of(format_of(link)[1])
     p.samplerate = samplerate
+    p.time = NAN
+    p.time_source = PONG_DEVICE_TIME
     p.steps = &chain.c if chain.c.number else NULL
     return chain
 

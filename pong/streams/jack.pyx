@@ -91,7 +91,8 @@ cdef void process_rt(jack_state* j, uint32_t number) noexcept nogil:
     if j.inputs:
         hear_rt(&j.s, NULL, <const float* const*>memory, 0, number, (j.frame - number) * j.s.seconds_per_frame)
     if j.outputs:
-        sound_rt(&j.s, NULL, memory + j.inputs, 0, number)
+        # What is written in a cycle is played in the next.
+        sound_rt(&j.s, NULL, memory + j.inputs, 0, number, j.frame * j.s.seconds_per_frame)
     end_cycle_rt(j, number)
 
 
@@ -103,7 +104,7 @@ cdef void process_unpaced(jack_state* j, uint32_t number) noexcept nogil:
     if j.inputs:
         wait_and_hear(&j.s, <const float* const*>memory, number, (j.frame - number) * j.s.seconds_per_frame)
     if j.outputs:
-        wait_and_sound(&j.s, memory + j.inputs, number)
+        wait_and_sound(&j.s, memory + j.inputs, number, j.frame * j.s.seconds_per_frame)
     end_cycle_rt(j, number)
 
 

@@ -52,7 +52,8 @@ cdef void data_rt(void* device, void* sounded, const void* heard, uint32_t numbe
         now = began * 1e-9
         hear_rt(s, <const unsigned char*>heard, NULL, 0, number, now - number * s.seconds_per_frame)
     if sounded != NULL:
-        sound_rt(s, <unsigned char*>sounded, NULL, 0, number)
+        # Nor when it plays them: not before now.
+        sound_rt(s, <unsigned char*>sounded, NULL, 0, number, began * 1e-9)
     add_rt(&s.position, number)
     note_rt(s, number)
     add_rt(&s.busy, pong_now() - began)
@@ -92,7 +93,7 @@ cdef class MiniaudioDevice(NativeDevice):
     def __init__(self, setup, **common):
         super().__init__(setup.samplerate, **common)
         lib, ffi = library()
-        self.s.capture.time_source = PONG_MONOTONIC_TIME
+        self.s.capture.time_source = self.s.playback.time_source = PONG_MONOTONIC_TIME
         self.s.most = setup.callback_size
         kind = {"input": lib.ma_device_type_capture, "output": lib.ma_device_type_playback}
         config = lib.ma_device_config_init(kind.get(setup.kind, lib.ma_device_type_duplex))

@@ -3,6 +3,7 @@ import atexit
 import numbers
 
 cimport cython
+from libc.math cimport NAN
 from libc.stdint cimport uint32_t
 
 from pong.errors import StreamError
@@ -51,7 +52,7 @@ cdef int call_back_rt(
     if heard != NULL:
         hear_rt(s, <const unsigned char*>heard, NULL, 0, frames, when)
     if sounded != NULL:
-        sound_rt(s, sounded_frames, NULL, 0, frames)
+        sound_rt(s, sounded_frames, NULL, 0, frames, time.output_time if time.output_time != 0 else NAN)
     add_rt(&s.position, frames)
     note_rt(s, frames)
     leave_rt(s)

@@ -69,7 +69,9 @@ cdef inline void wait_and_hear(
         done += part
 
 
-cdef inline void wait_and_sound(native_stream* s, float* const* planes, uint32_t number) noexcept nogil:
+cdef inline void wait_and_sound(
+    native_stream* s, float* const* planes, uint32_t number, double time
+) noexcept nogil:
     """As `sound_rt`, but wait for each block to play."""
     cdef playback_state* p = &s.playback
     cdef uint32_t done = 0, part
@@ -81,5 +83,5 @@ cdef inline void wait_and_sound(native_stream* s, float* const* planes, uint32_t
             await_sound(s)
             if playback_ready_rt(p):
                 part = min(part, p.a.slots[p.slot].frames - p.done)
-        sound_rt(s, NULL, planes, done, done + part)
+        sound_rt(s, NULL, planes, done, done + part, time + done * s.seconds_per_frame)
         done += part

@@ -79,7 +79,7 @@ cdef void run_closer(Rounds* r) noexcept nogil:
         store_seq_cst_u32(&a.control.closed, 0)
         give_turn(a, &r.go, i)
         # From no pause at all to one in which the waiter falls asleep.
-        for _ in range(<uint32_t>mix(i) % 512):
+        for _ in range(<uint32_t>mix(i) % 4096):
             load_seq_cst_u32(&r.done.value)
         if kind == 0:
             link_close(a, r.link, PONG_SENDER_CLOSED)

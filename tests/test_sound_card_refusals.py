@@ -69,6 +69,26 @@ def test_a_refusal_keeps_no_link_of_the_program_s_pool(options):
     assert len(ends) == 2
 
 
+@pytest.mark.parametrize("kind", [pong.InputStream, pong.Stream])
+def test_a_refusal_closes_the_pools_that_the_stream_has_made(kind, monkeypatch):
+    made = []
+
+    class Noted(pong.BufferPool):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            made.append(self)
+
+    monkeypatch.setattr("pong.streams.device_stream.BufferPool", Noted)
+    with pytest.raises(ValueError, match="stall_timeout"):
+        kind(channels=2 if kind is pong.InputStream else (1, 2), stall_timeout=-1, **NULL)
+    assert len(made) == (1 if kind is pong.InputStream else 2)
+    assert all(pool.closed for pool in made)
+    given = pong.BufferPool(4, 64, 2)
+    with pytest.raises(ValueError, match="stall_timeout"):
+        kind(pool=given, stall_timeout=-1, **NULL)
+    assert not given.closed
+
+
 @pytest.mark.parametrize("rate", [48000, 48000.0, np.int64(48000), np.float32(48000)])
 def test_numbers_of_any_kind_are_rates(rate):
     with pong.InputStream(samplerate=rate, **NULL) as stream:
@@ -98,7 +118,12 @@ JACK = {"backend": "jack", "blocksize": 64}
         ({"client_name": 3}, ValueError, r"client_name must be text of 1 to 32 bytes .*, not 3"),
         ({"client_name": "a\0b"}, ValueError, r"client_name must be .* or a null character, not 'a.x00b'"),
         ({"client_name": "a:b"}, ValueError, r"client_name must be .* without a colon or a null character, not 'a:b'"),
+        ({"client_name": "\udc80"}, ValueError, r"client_name must be text of 1 to 32 bytes .*, not '.udc80'"),
         ({"servername": 3}, TypeError, r"servername must be text or None, not 3"),
+        ({"servername": "a\0b"}, ValueError, r"servername must be .* 255 bytes without a null character, not 'a.x00b'"),
+        ({"servername": "\udc80"}, ValueError, r"servername must be text of at most 255 bytes .*, not '.udc80'"),
+        # libjack writes on behind the place that it has for a name, and the process is over.
+        ({"servername": 300 * "x"}, ValueError, r"servername must be text of at most 255 bytes .*, not 'xxx"),
         ({"connect": "no"}, TypeError, r"connect must be True or False, not 'no'"),
         ({"freewheel": "no"}, TypeError, r"freewheel must be True or False, not 'no'"),
     ],
@@ -117,9 +142,13 @@ class FakePort:
 @pytest.mark.parametrize(("name", "meant"), [
     ("rec", ["rec:in_1", "rec:in_2"]), ("recorder", ["recorder:in_1"]), ("rec:in_2", ["rec:in_2"]),
     ("in_2", ["rec:in_2"]), ("order", ["recorder:in_1"]), ("nobody", []),
+    # The first colon ends the client's name, also where the port's has one.
+    ("bridge", ["bridge:one: left", "bridge:two: left"]), ("two", ["bridge:two: left"]),
+    ("left", ["bridge:one: left", "bridge:two: left"]), ("bridge:one", ["bridge:one: left"]),
 ])
 def test_which_jack_ports_a_name_means(name, meant):
-    ports = [FakePort(each) for each in ("rec:in_1", "rec:in_2", "recorder:in_1", "a:b:out")]
+    names = ("rec:in_1", "rec:in_2", "recorder:in_1", "bridge:one: left", "bridge:two: left")
+    ports = [FakePort(each) for each in names]
     assert [port.name for port in jack.ports_of(ports, name)] == meant
 
 

@@ -31,7 +31,7 @@ class DeviceStream:
         self._closed = True
         self._started = self._stopped = self._told = False
         self._sender = self._receiver = self.pool = self.output_pool = None
-        self._own_ends = []
+        self._own = []
         callback = request.callback
         given = [
             link_of(pool, link, name)
@@ -63,8 +63,8 @@ class DeviceStream:
         except BaseException:
             setup.close()
             # What the program has given stays open.
-            for end in self._own_ends:
-                end.close()
+            for each in reversed(self._own):
+                each.close()
             raise
         self.samplerate, self.blocksize, self._cards = setup.samplerate, blocksize, setup.cards
         self._setup, self._orders = setup, orders
@@ -92,8 +92,9 @@ class DeviceStream:
                         buffers, blocksize, *wanted, order=order, samplerate=setup.samplerate, on_empty="raise",
                         max_links=2,
                     )
+                    self._own.append(pool)
                 sender, receiver = pool.link()
-                self._own_ends += sender, receiver
+                self._own += sender, receiver
             if place:
                 self.output_pool, self._sender, ends[1] = pool, sender, receiver
             else:

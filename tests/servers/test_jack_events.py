@@ -1,5 +1,7 @@
 """What a JACK server does to a running stream: another period, xruns, freewheel on and off."""
 
+import pytest
+from native_build import native_folder
 from needs import needs_all
 from servers import Jackd, reports
 
@@ -131,6 +133,84 @@ def test_times_are_the_server_s(synchronous, tmp_path):
     assert begin - 1 <= now <= end + 1
     assert found["latency"] == [128 / 48000] * 2
     assert 0 < found["load"] <= 1
+
+
+# What is played goes back into the same client, which hears it in the cycle after: at the time that was foretold.
+PLAYED = """
+import jack, _process
+from pong.streams.process import BLOCK
+control = jack.Client("control", no_start_server=True)
+rate = control.samplerate
+# What `pong_test_note` keeps.
+seen = np.zeros(1, [*BLOCK.descr, ("given", "u4", 2), ("calls", "u8")])
+heard = []
+pools = tuple(pong.BufferPool(count, 100, 1) for count in (64, 9))
+if FREE:
+    control.set_freewheel(True)
+# Blocks begin anywhere in a callback of 128 frames.
+with pong.Stream(backend="jack", blocksize=100, channels=1, pool=pools, prefill=0, stall_timeout=30,
+                 process_output=(_process.__pyx_capi__["pong_test_note"], seen),
+                 extra_settings=pong.JackSettings(connect=False, freewheel=FREE)) as stream:
+    wire(control, "pong", "pong")
+    bufs = [stream.acquire() for _ in range(9)]
+    for buf in bufs:
+        buf.samples[:] = 0.5
+    stream.sender.send_many(bufs)
+    stream.sender.close()
+    while len(heard) < 18:
+        with stream.recv(60) as buf:
+            # The function has marked the first and the last frame of each block.
+            heard += [buf.time + int(at) / rate for at in np.flatnonzero(buf.samples == 7)]
+    if FREE:
+        control.set_freewheel(False)
+    stream.abort()
+report(calls=int(seen["calls"][0]), told=float(seen["time"][0]), source=int(seen["time_source"][0]), heard=heard,
+       rate=rate)
+"""
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_blocks_are_played_when_functions_are_told_so(free, synchronous, tmp_path):
+    (found,) = reports(tmp_path, PLAYED.replace("FREE", str(free)), native=native_folder())
+    assert (found["calls"], found["source"]) == (9, 3)
+    assert found["told"] > 0
+    assert abs(found["told"] - found["heard"][-2]) * found["rate"] < 1e-3
+
+
+NAMES = """
+import jack
+opened = []
+for name in ("rec", "recorder"):
+    settings = pong.JackSettings(client_name=name, connect=False)
+    opened.append(pong.OutputStream(backend="jack", channels=1, extra_settings=settings))
+    opened[-1].start()
+other = jack.Client("bridge", no_start_server=True)
+for name in ("one: left", "two: left"):
+    other.outports.register(name)
+# The server waits for an active client that has none.
+other.set_process_callback(lambda frames: None)
+other.activate()
+for device in pong.query_devices("jack"):
+    if device.kind == "input":
+        with pong.InputStream(device=device.name) as stream:
+            control = other.get_ports("pong:", is_input=True)
+            sources = [port.name for each in control for port in other.get_all_connections(each)]
+            report(device=device.name, channels=device.channels, sources=sources)
+            stream.abort()
+for each in (*opened, other):
+    each.close()
+"""
+
+
+def test_each_device_that_is_listed_is_one_client(synchronous, tmp_path):
+    """Though another's name begins with its own, and whatever its ports are called."""
+    found = {each["device"]: (each["channels"], each["sources"]) for each in reports(tmp_path, NAMES)}
+    assert found == {
+        "jack:system": (2, ["system:capture_1", "system:capture_2"]),
+        "jack:rec": (1, ["rec:output_1"]),
+        "jack:recorder": (1, ["recorder:output_1"]),
+        "jack:bridge": (2, ["bridge:one: left", "bridge:two: left"]),
+    }
 
 
 READINGS = """

@@ -4,6 +4,8 @@ import time
 
 import numpy as np
 import pytest
+from native_build import load
+from native_functions import SEEN
 from needs import needs_all
 from programs import run
 
@@ -65,6 +67,18 @@ def test_times_are_of_the_clock_that_is_named():
                 times.append(buf.time)
                 assert buf.time < time.monotonic()
     assert times == sorted(set(times))
+
+
+def test_a_function_is_told_when_its_block_is_played():
+    """Not before it was sent, on the clock that is named."""
+    seen = np.zeros(1, SEEN)
+    note = load("_process").__pyx_capi__["pong_test_note"]
+    began = time.monotonic()
+    with pong.OutputStream(channels=1, process=(note, seen), **OPTIONS) as stream:
+        stream.write(np.zeros((4800, 1), "float32"))
+    assert (seen["calls"][0], seen["time_source"][0]) == (10, 1)
+    # Within a callback the time of a frame runs ahead of the clock.
+    assert began < seen["time"][0] < time.monotonic() + 1
 
 
 @pytest.mark.parametrize("kind", ["InputStream", "OutputStream", "Stream"])

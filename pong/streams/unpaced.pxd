@@ -80,6 +80,8 @@ cdef inline void wait_and_sound(
         if s.prefill:
             part = <uint32_t>min(part, s.prefill)
         elif s.sounds:
+            # What runs on a block runs as soon as it is there.
+            p.time = time + done * s.seconds_per_frame
             await_sound(s)
             if playback_ready_rt(p):
                 part = min(part, p.a.slots[p.slot].frames - p.done)

@@ -144,7 +144,7 @@ rate = control.samplerate
 # What `pong_test_note` keeps.
 seen = np.zeros(1, [*BLOCK.descr, ("given", "u4", 2), ("calls", "u8")])
 heard = []
-pools = tuple(pong.BufferPool(count, 100, 1) for count in (64, 9))
+pools = tuple(pong.BufferPool(count, 100, 1) for count in (64, BLOCKS))
 if FREE:
     control.set_freewheel(True)
 # Blocks begin anywhere in a callback of 128 frames.
@@ -152,12 +152,12 @@ with pong.Stream(backend="jack", blocksize=100, channels=1, pool=pools, prefill=
                  process_output=(_process.__pyx_capi__["pong_test_note"], seen),
                  extra_settings=pong.JackSettings(connect=False, freewheel=FREE)) as stream:
     wire(control, "pong", "pong")
-    bufs = [stream.acquire() for _ in range(9)]
+    bufs = [stream.acquire() for _ in range(BLOCKS)]
     for buf in bufs:
         buf.samples[:] = 0.5
     stream.sender.send_many(bufs)
     stream.sender.close()
-    while len(heard) < 18:
+    while len(heard) < 2 * BLOCKS:
         with stream.recv(60) as buf:
             # The function has marked the first and the last frame of each block.
             heard += [buf.time + int(at) / rate for at in np.flatnonzero(buf.samples == 7)]
@@ -170,9 +170,10 @@ report(calls=int(seen["calls"][0]), told=float(seen["time"][0]), source=int(seen
 
 
 @pytest.mark.parametrize("free", [False, True])
-def test_blocks_are_played_when_functions_are_told_so(free, synchronous, tmp_path):
-    (found,) = reports(tmp_path, PLAYED.replace("FREE", str(free)), native=native_folder())
-    assert (found["calls"], found["source"]) == (9, 3)
+@pytest.mark.parametrize("blocks", [1, 2, 9])
+def test_blocks_are_played_when_functions_are_told_so(free, blocks, synchronous, tmp_path):
+    (found,) = reports(tmp_path, f"FREE, BLOCKS = {free}, {blocks}\n" + PLAYED, native=native_folder())
+    assert (found["calls"], found["source"]) == (blocks, 3)
     assert found["told"] > 0
     assert abs(found["told"] - found["heard"][-2]) * found["rate"] < 1e-3
 

@@ -135,6 +135,16 @@ def test_readings(sounddevice):
     assert fake.calls[-1] == "close"
 
 
+def test_portaudio_that_lists_nothing(sounddevice):
+    def refuse(*_):
+        raise PortAudioError("no more sound")
+
+    sounddevice.query_devices = refuse
+    with pytest.raises(pong.StreamError, match="PortAudio cannot list devices: no more sound"):
+        pong.query_devices("portaudio")
+    assert pong.query_devices()
+
+
 @pytest.mark.parametrize("do", [pong.InputStream, pong.query_devices])
 def test_portaudio_that_does_not_start(monkeypatch, tmp_path, do):
     """sounddevice initialises it when it is imported."""

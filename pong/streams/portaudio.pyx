@@ -279,9 +279,12 @@ def devices():
         Name, greatest number of channels of input and output, default samplerate, and host API.
     """
     sounddevice = library()
-    apis = sounddevice.query_hostapis()
+    try:
+        apis, found = sounddevice.query_hostapis(), sounddevice.query_devices()
+    except sounddevice.PortAudioError as error:
+        raise StreamError(f"PortAudio cannot list devices: {error}") from error
     return [
         (each["name"], each["max_input_channels"], each["max_output_channels"], each["default_samplerate"],
          apis[each["hostapi"]]["name"])
-        for each in sounddevice.query_devices()
+        for each in found
     ]

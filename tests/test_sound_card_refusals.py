@@ -1,7 +1,10 @@
 """Arguments that a sound card cannot have: a clear error, and everything that was given stays as it was."""
 
+import ctypes
+
 import numpy as np
 import pytest
+from native_functions import RIGHT
 
 import pong
 from pong.streams import jack
@@ -101,11 +104,33 @@ def test_two_directions_have_two_latencies():
         stream.recv(60).release()
         there, back = stream.latency
         assert there == back > 0
-        assert 0 < stream.cpu_load <= 1
         first = stream.time
         stream.recv(60).release()
         assert stream.time > first > 0
         stream.abort()
+
+
+def test_the_latency_is_known_when_the_first_block_comes():
+    """Its callback may still be going on: here one that asks for the latency before it sends the block."""
+    told = []
+    ask = ctypes.CFUNCTYPE(None, *RIGHT)(lambda *_: told.append(stream.latency))
+    with pong.InputStream(**NULL, process=ctypes.cast(ask, ctypes.c_void_p).value) as stream:
+        stream.recv(60).release()
+        stream.abort()
+    assert 0 < told[0] <= stream.latency
+
+
+def test_the_load_is_that_of_the_callbacks_so_far():
+    with pong.InputStream(**NULL) as stream:
+        # A callback is counted when it ends, which the blocks it sends do not wait for.
+        loads = [read_after_a_block(stream) for _ in range(200)]
+        stream.abort()
+    assert 0 < loads[-1] <= 1
+
+
+def read_after_a_block(stream):
+    stream.recv(60).release()
+    return stream.cpu_load
 
 
 JACK = {"backend": "jack", "blocksize": 64}

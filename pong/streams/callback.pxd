@@ -89,8 +89,8 @@ cdef inline void end_rt(native_stream* s) noexcept nogil:
     pong_wake_all(&s.over, False)
 
 
-cdef inline bint enter_rt(native_stream* s) noexcept nogil:
-    """Begin a callback; False: the gate is shut, and nothing may be touched."""
+cdef inline bint enter_rt(native_stream* s, uint32_t number) noexcept nogil:
+    """Begin a callback of so many frames; False: the gate is shut, and nothing may be touched."""
     # N1: pairs with N4. Either the gate is seen shut below, or whoever shuts it sees somebody inside.
     store_seq_cst_u32(&s.inside, 1)
     # N2: pairs with N3. See N1.
@@ -99,6 +99,9 @@ cdef inline bint enter_rt(native_stream* s) noexcept nogil:
         store_release_u32(&s.inside, 0)
         return False
     count_rt(&s.callbacks)
+    if number > s.most:
+        # Before a block of this callback is sent: whoever has received it is told a latency.
+        store_relaxed_u64(&s.most, number)
     return True
 
 
@@ -165,12 +168,6 @@ cdef inline void watch(native_stream* s) noexcept nogil:
             last = now
         elif now - last >= patience(s):
             shut_down(s, STALLED)
-
-
-cdef inline void note_rt(native_stream* s, uint32_t number) noexcept nogil:
-    """Note how long the longest callback is."""
-    if number > s.most:
-        store_relaxed_u64(&s.most, number)
 
 
 cdef inline void lose_rt(native_stream* s, uint64_t frames) noexcept nogil:

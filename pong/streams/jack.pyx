@@ -12,7 +12,7 @@ from pong.kernel.atomic cimport load_relaxed_u32, load_relaxed_u64, store_relaxe
 from pong.kernel.meter cimport add_rt, count_rt
 from pong.streams.base cimport INPUT_OVERFLOW, OUTPUT_UNDERFLOW
 from pong.streams.callback cimport (
-    CHANGED, GONE, enter_rt, hear_rt, leave_rt, lose_rt, native_stream, note_rt, shut_down, silence_rt, sound_rt,
+    CHANGED, GONE, enter_rt, hear_rt, leave_rt, lose_rt, native_stream, shut_down, silence_rt, sound_rt,
 )
 from pong.streams.native cimport NativeDevice
 from pong.streams.opening import SoundCardSetup, sample_format
@@ -67,7 +67,7 @@ cdef inline float** begin_cycle_rt(jack_state* j, uint32_t number) noexcept nogi
     for i in range(j.inputs + j.outputs):
         memory[i] = j.port_buffer(j.places[i], number)
     # What was played into ports that are not connected yet would be lost.
-    if not load_relaxed_u32(&j.wired) or not enter_rt(s):
+    if not load_relaxed_u32(&j.wired) or not enter_rt(s, number):
         silence_rt(s, NULL, <float**>memory + j.inputs, 0, number)
         return NULL
     lose_rt(s, jack_jump_rt(j, number))
@@ -81,7 +81,6 @@ cdef inline float** begin_cycle_rt(jack_state* j, uint32_t number) noexcept nogi
 cdef inline void end_cycle_rt(jack_state* j, uint32_t number) noexcept nogil:
     """End a callback."""
     add_rt(&j.s.position, number)
-    note_rt(&j.s, number)
     leave_rt(&j.s)
 
 

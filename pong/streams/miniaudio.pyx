@@ -9,7 +9,7 @@ from pong.kernel.atomic cimport load_relaxed_u64
 from pong.kernel.meter cimport add_rt
 from pong.kernel.platform cimport pong_now
 from pong.streams.callback cimport (
-    GONE, enter_rt, hear_rt, leave_rt, native_stream, note_rt, shut_down, silence_rt, sound_rt,
+    GONE, enter_rt, hear_rt, leave_rt, native_stream, shut_down, silence_rt, sound_rt,
 )
 from pong.streams.ends cimport PONG_MONOTONIC_TIME
 from pong.streams.native cimport NativeDevice
@@ -43,7 +43,7 @@ cdef void data_rt(void* device, void* sounded, const void* heard, uint32_t numbe
     cdef native_stream* s = (<native_stream**>(<char*>device + user_at))[0]
     cdef double now
     cdef uint64_t began = pong_now()
-    if not enter_rt(s):
+    if not enter_rt(s, number):
         if sounded != NULL:
             silence_rt(s, <unsigned char*>sounded, NULL, 0, number)
         return
@@ -55,7 +55,6 @@ cdef void data_rt(void* device, void* sounded, const void* heard, uint32_t numbe
         # Nor when it plays them: not before now.
         sound_rt(s, <unsigned char*>sounded, NULL, 0, number, began * 1e-9)
     add_rt(&s.position, number)
-    note_rt(s, number)
     add_rt(&s.busy, pong_now() - began)
     leave_rt(s)
 

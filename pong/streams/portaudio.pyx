@@ -10,7 +10,7 @@ from pong.errors import StreamError
 from pong.kernel.meter cimport add_rt, count_rt
 from pong.streams import at_exit
 from pong.streams.callback cimport (
-    enter_rt, hear_rt, jumped_rt, leave_rt, lose_rt, native_stream, note_rt, silence_rt, sound_rt,
+    enter_rt, hear_rt, jumped_rt, leave_rt, lose_rt, native_stream, silence_rt, sound_rt,
 )
 from pong.streams.hush import hushed
 from pong.streams.native cimport NativeDevice
@@ -36,7 +36,7 @@ cdef int call_back_rt(
     cdef unsigned char* sounded_frames = <unsigned char*>sounded
     cdef uint32_t frames = <uint32_t>number
     cdef double when
-    if not enter_rt(s):
+    if not enter_rt(s, frames):
         if sounded != NULL:
             silence_rt(s, sounded_frames, NULL, 0, frames)
         return COMPLETE
@@ -54,7 +54,6 @@ cdef int call_back_rt(
     if sounded != NULL:
         sound_rt(s, sounded_frames, NULL, 0, frames, time.output_time if time.output_time != 0 else NAN)
     add_rt(&s.position, frames)
-    note_rt(s, frames)
     leave_rt(s)
     return CONTINUE if s.hears or s.sounds else COMPLETE
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pong._pool import BufferPool
+from pong.streams.jack_client import close_client, open_client
 from pong.streams.opening import split_name
 from pong.streams.settings import JackSettings
 from pong.streams.signals import as_frames
@@ -118,13 +119,11 @@ def compare(signal, heard, begin, **counts):
 
 def connect(client):
     """Connect the output of one of JACK's clients to its input."""
-    import jack
-
-    other = jack.Client("pong wire", no_start_server=True)
+    other = open_client("pong wire")
     try:
         other.connect(f"{client}:output_1", f"{client}:input_1")
     finally:
-        other.close()
+        close_client(other)
 
 
 def play_all(stream, sound):

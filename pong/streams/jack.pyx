@@ -14,6 +14,7 @@ from pong.streams.base cimport INPUT_OVERFLOW, OUTPUT_UNDERFLOW
 from pong.streams.callback cimport (
     CHANGED, GONE, enter_rt, hear_rt, leave_rt, lose_rt, native_stream, shut_down, silence_rt, sound_rt,
 )
+from pong.streams.jack_client import close_client, open_client
 from pong.streams.native cimport NativeDevice
 from pong.streams.opening import SoundCardSetup, sample_format
 from pong.streams.settings import JackSettings
@@ -288,13 +289,8 @@ class JackSetup(SoundCardSetup):
         request.refuse("jack", "callback", "latency")
         settings = request.settings(JackSettings, "jack")
         check_settings(settings)
-        import jack
-
         close_the_dead()
-        try:
-            self.client = jack.Client(settings.client_name, no_start_server=True, servername=settings.servername)
-        except jack.JackOpenError as error:
-            raise StreamError(f"no JACK server answers: {error}") from error
+        self.client = open_client(settings.client_name, settings.servername)
         try:
             self.samplerate = self.client.samplerate
             for name, given, fixed in (
@@ -339,7 +335,7 @@ class JackSetup(SoundCardSetup):
 
     def close(self):
         """Leave the server."""
-        self.client.close()
+        close_client(self.client)
 
 
 def client_of(port):
@@ -375,13 +371,8 @@ def devices():
     list of (str, int, int, float)
         Name, number of ports that can be heard and played to, samplerate.
     """
-    import jack
-
-    try:
-        close_the_dead()
-        client = jack.Client("pong", no_start_server=True)
-    except jack.JackOpenError as error:
-        raise StreamError(f"no JACK server answers: {error}") from error
+    close_the_dead()
+    client = open_client("pong")
     try:
         found = {}
         for port in client.get_ports(is_audio=True):
@@ -389,4 +380,4 @@ def devices():
             numbers[port.is_input] += 1
         return [(name, *numbers, client.samplerate) for name, numbers in found.items()]
     finally:
-        client.close()
+        close_client(client)

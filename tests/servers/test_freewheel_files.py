@@ -74,20 +74,26 @@ def resident(process):
     return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def wait_while(process, condition):
+    """Wait until a state is there, as long as a process runs."""
+    wait_until(lambda: process.poll() is not None or condition())
+    assert process.returncode is None, process.communicate()
+
+
 @pytest.mark.timeout(LIMIT)
 def test_the_commands_record_what_they_play(jackd, folder):
     sound, heard = folder / "sound.wav", folder / "heard.wav"
     played = write_long_sound(sound)
     size = sound.stat().st_size
-    with running("record", heard, "--input", "jack", *OPTIONS) as recorder:
-        wait_until(lambda: "pong:input_1" in jack("jack_lsp"))
-        with running("play", sound, "--output", "jack:pong", *OPTIONS) as player:
-            wait_until(lambda: "   pong-01:output_1\n" in jack("jack_lsp", "-c", "pong:input_1"))
+    with running("record", heard.name, "--input", "jack", *OPTIONS, cwd=folder) as recorder:
+        wait_while(recorder, lambda: "pong:input_1" in jack("jack_lsp"))
+        with running("play", sound.name, "--output", "jack:pong", *OPTIONS, cwd=folder) as player:
+            wait_while(player, lambda: "   pong-01:output_1\n" in jack("jack_lsp", "-c", "pong:input_1"))
             # JACK tells its clients of a change, not that it is in freewheel already.
             jack("jack_freewheel", "y")
             grown = []
             for share in (0.1, 0.3, 0.5, 0.7, 0.9):
-                wait_until(lambda share=share: heard.stat().st_size > share * size)
+                wait_while(recorder, lambda share=share: heard.stat().st_size > share * size)
                 grown.append((resident(recorder), resident(player)))
             told = [finished(player)]
         recorder.send_signal(signal.SIGINT)

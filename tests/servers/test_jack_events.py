@@ -288,3 +288,55 @@ def test_one_client_s_patience_is_no_stall_of_another(tmp_path):
         active, stats = reports(tmp_path, SLOW.replace("STALL", "0.5"))
     assert active == {"active": True}
     assert stats["position"] == 1024 * stats["callbacks"]
+
+
+# The handler of Ctrl-C raises as soon as libjack has done what is named.
+INTERRUPTED = """
+import gc, jack
+control = jack.Client("control", no_start_server=True)
+
+class Interrupting:
+    def __init__(self, library):
+        self.library = library
+
+    def __getattr__(self, name):
+        return getattr(self.library, name)
+
+    def FUNCTION(self, *args):
+        done = self.library.FUNCTION(*args)
+        jack._lib = self.library
+        os.kill(os.getpid(), signal.SIGINT)
+        # Handlers run in the main thread, which may be another one.
+        until(lambda: interrupted or threading.current_thread() is threading.main_thread())
+        return done
+
+def interrupt(*_):
+    interrupted.append(True)
+    raise KeyboardInterrupt
+
+def is_client(name):
+    try:
+        return bool(control.get_uuid_for_client_name(name))
+    except jack.JackError:
+        return False
+
+interrupted = []
+signal.signal(signal.SIGINT, interrupt)
+jack._lib = Interrupting(jack._lib)
+try:
+    CALL
+except KeyboardInterrupt:
+    gc.collect()
+    until(lambda: not is_client("pong"))
+    report(interrupted=True)
+control.close()
+"""
+
+
+@pytest.mark.parametrize("function", ["jack_client_open", "jack_client_close"])
+@pytest.mark.parametrize(
+    "call", ['pong.query_devices("jack")', 'pong.InputStream(backend="jack", channels=1, samplerate=1)']
+)
+def test_a_client_that_ctrl_c_interrupts_is_closed_once(synchronous, tmp_path, function, call):
+    """Closed twice it would crash the program, and never it would be taken for a defect by its server."""
+    assert reports(tmp_path, INTERRUPTED.replace("FUNCTION", function).replace("CALL", call)) == [{"interrupted": True}]

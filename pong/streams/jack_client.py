@@ -1,0 +1,66 @@
+"""Clients of a JACK server, opened and closed so that a signal's handler may raise meanwhile, as that of Ctrl-C does.
+
+JACK-Client itself would forget a client that it has just opened, which then stays, and close one twice, which crashes.
+"""
+
+import threading
+from concurrent.futures import Future
+
+from pong.errors import StreamError
+
+
+def open_client(name, servername=None):
+    """Open a client.
+
+    Parameters
+    ----------
+    name : str
+        What it is to be called; the server adds a number to a name that is taken.
+    servername : str, optional
+        Which server; the default one unless given.
+
+    Returns
+    -------
+    jack.Client
+
+    Raises
+    ------
+    StreamError
+        No server answers.
+    """
+    import jack
+
+    opened = Future()
+
+    def open_it():
+        try:
+            opened.set_result(jack.Client(name, no_start_server=True, servername=servername))
+        except BaseException as error:
+            opened.set_exception(error)
+
+    # Handlers run in the main thread only.
+    threading.Thread(target=open_it, name="pong-jack-open").start()
+    try:
+        return opened.result()
+    except jack.JackOpenError as error:
+        raise StreamError(f"no JACK server answers: {error}") from error
+    except BaseException:
+        # Now, or as soon as it is there.
+        opened.add_done_callback(close_opened)
+        raise
+
+
+def close_opened(opened):
+    """Close the client that a future has, if it has one."""
+    if opened.exception() is None:
+        close_client(opened.result())
+
+
+def close_client(client):
+    """Close a client; closing twice changes nothing."""
+    import jack
+
+    # In this order: what is not there any more is not closed again.
+    pointer, client._ptr = client._ptr, jack._ffi.NULL
+    if pointer:
+        jack._lib.jack_client_close(pointer)

@@ -53,15 +53,17 @@ cdef void run_watch(void* argument) noexcept nogil:
 cdef void run_halt(void* argument) noexcept with gil:
     """The native thread that stops a library: where it hangs, this one and what it needs stay for ever."""
     cdef NativeDevice device = <NativeDevice>argument
+    cdef bint stopped = False
     # N15: pairs with N16. From here on it is the library that takes its time, not Python.
     fetch_or_seq_cst_u32(&device.halted, ASKED)
     pong_wake_all(&device.halted, False)
     try:
         device.halt(device.at_once)
+        stopped = True
     except Exception as error:
         device._error = StreamError(f"the device could not be stopped: {error}")
     # N11: pairs with N12. All that `halt` did is done. One of both sees what the other has said.
-    if fetch_or_seq_cst_u32(&device.halted, HALTED) & GIVEN_UP:
+    if fetch_or_seq_cst_u32(&device.halted, HALTED) & GIVEN_UP and stopped:
         # It was only very slow. Who gave it up has done so when the lock is free.
         with device.closing:
             device.opened = False

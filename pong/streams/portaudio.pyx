@@ -163,7 +163,8 @@ cdef class PortAudioDevice(NativeDevice):
             # It writes what fails to standard error.
             with hushed():
                 self.open().close()
-        except sounddevice.PortAudioError:
+        except (sounddevice.PortAudioError, StreamError):
+            # The latter where it is known by now that PortAudio hangs.
             return True
         return False
 
@@ -192,6 +193,9 @@ cdef class PortAudioDevice(NativeDevice):
         import sounddevice
 
         hung.remove(self)
+        if hung:
+            # Another one hangs; or this one's `halt`, which came back late, has left its stream as it is.
+            return
         atexit.register(sounddevice._exit_handler)
         at_exit.first()
 

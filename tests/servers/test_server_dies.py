@@ -263,3 +263,39 @@ def test_every_way_to_end_is_clean(kind, tmp_path):
             if name == "exception":
                 assert json.loads(out) == {"closed": True, "active": False}
             assert server.process.poll() is None
+
+
+# Whoever asks PortAudio whether the server is gone is told only after the program has lost its patience.
+LATE = """
+import sounddevice
+from pong.streams import portaudio
+
+class Hung(list):
+    def remove(self, each):
+        super().remove(each)
+        back.append(True)
+
+def late(function):
+    def call(*args, **options):
+        if opened:
+            until(lambda: portaudio.hung)
+        return function(*args, **options)
+    return call
+
+def opening(*args, **options):
+    stream = real(*args, **options)
+    opened.append(True)
+    return stream
+
+back, opened, portaudio.hung = [], [], Hung()
+real, sounddevice._StreamBase = sounddevice._StreamBase, opening
+{place} = late({place})
+"""
+
+
+@pytest.mark.parametrize("place", ["portaudio.hushed", "sounddevice._StreamBase"])
+def test_a_library_that_answers_late_is_not_ended(tmp_path, place):
+    """It has left the dead stream as it is, on which PortAudio's own end would hang, and with it the interpreter."""
+    end = "\nstream.close()\nuntil(lambda: back)\n"
+    found = kill_under(tmp_path, LATE.format(place=place) + RECORDING.format(backend="portaudio") + end)
+    assert found["home"] == [True]

@@ -24,6 +24,8 @@ class Card(NativeDevice):
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
         self.opened = True
+        # Built before the device starts: until the first call it would have stalled.
+        self.library = load("_callbacks")
 
     def begin(self):
         self.begins()
@@ -50,7 +52,7 @@ class Card(NativeDevice):
         self.takes_back = True
 
     def call(self, heard=None, sounded=None, frames=64, **more):
-        return load("_callbacks").once(callback_address(), self.address(), heard, sounded, frames, **more)
+        return self.library.once(callback_address(), self.address(), heard, sounded, frames, **more)
 
 
 def ramp(frames, channels=1, start=0):

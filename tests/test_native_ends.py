@@ -121,6 +121,21 @@ def test_a_library_that_comes_back_after_all(monkeypatch):
     assert not device.opened
 
 
+def test_a_library_that_comes_back_and_has_failed(monkeypatch):
+    """Its device may still be there: what was done because it hung stays done."""
+    monkeypatch.setattr(native, "TIME_TO_STOP", 0.01)
+    device, _, _ = capture()
+    device.hangs, device.breaks = threading.Event(), OSError("no such device")
+    threads = len(os.listdir("/proc/self/task"))
+    device.start()
+    device.close()
+    assert device.gave_up
+    device.hangs.set()
+    until(lambda: len(os.listdir("/proc/self/task")) == threads)
+    assert not device.takes_back
+    assert device.opened
+
+
 def test_closed_while_the_library_starts():
     """Who closes does not wait for the library, which is stopped once it has come back."""
     device, pool, receiver = capture()

@@ -230,7 +230,7 @@ cdef class JackDevice(NativeDevice):
     def halt(self, at_once):
         if self.started:
             self.client.deactivate()
-        self.client.close()
+        close_client(self.client)
 
     def forsake(self):
         # Its finalizer would close the parent's client.

@@ -82,6 +82,9 @@ class Jackd:
         Whether a cycle waits for its clients (``-S``).
     channels : int
         Of the card, in each direction.
+    patience : int
+        Milliseconds that it waits for a client; in freewheel ten times that. A client whose Python callback waits for
+        the GIL is not to be thrown out for half a second's delay.
     """
 
     # One for all servers of this process, of which one runs at a time.
@@ -89,9 +92,9 @@ class Jackd:
     killed = False
     process = None
 
-    def __init__(self, rate=48000, period=128, sync=True, channels=2):
+    def __init__(self, rate=48000, period=128, sync=True, channels=2, patience=5000):
         card = {"-r": rate, "-p": period, "-C": channels, "-P": channels}
-        self.options = ["-S"] * sync + ["-d", "dummy", *(str(word) for pair in card.items() for word in pair)]
+        self.options = ["-t", str(patience)] + ["-S"] * sync + ["-d", "dummy", *(str(word) for pair in card.items() for word in pair)]
 
     @contextlib.contextmanager
     def environment(self):
@@ -122,8 +125,7 @@ class Jackd:
         # Not a pipe, which would fill up and hold the server.
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the server
         self.process = subprocess.Popen(
-            # A client whose Python callback waits for the GIL is not to be thrown out for half a second's delay.
-            ["jackd", "-n", self.name, "-r", "-t", "5000", *self.options],
+            ["jackd", "-n", self.name, "-r", *self.options],
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=subprocess.STDOUT,

@@ -284,7 +284,8 @@ report(callbacks=stats.callbacks, position=stats.position)
 
 def test_one_client_s_patience_is_no_stall_of_another(tmp_path):
     """In freewheel the server waits for all; and a callback that waits is one callback."""
-    with Jackd(48000, 1024):
+    # A server with more patience would take a minute to let these clients go.
+    with Jackd(48000, 1024, patience=1000):
         active, stats = reports(tmp_path, SLOW.replace("STALL", "0.5"))
     assert active == {"active": True}
     assert stats["position"] == 1024 * stats["callbacks"]

@@ -1,11 +1,13 @@
 """The README's first example, as it stands, on PortAudio."""
 
+import itertools
 import re
 from pathlib import Path
 
 from programs import finish, program
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+CYCLE = round(128 / 48000, 3)  # seconds: of the fixture's server
 
 
 def test_first_example(synchronous, tmp_path):
@@ -14,9 +16,12 @@ def test_first_example(synchronous, tmp_path):
     assert example[1] == "py"
     with program(tmp_path, example[2]) as process:
         lines = finish(process).splitlines()
-    # The server's clock begins with the server: what came in a cycle before that was heard before 0.
-    found = [re.fullmatch(r" *-?\d+\.\d{3} s  peak 0\.000  (\d+) frames lost before", line) for line in lines]
+    found = [re.fullmatch(r" *(-?\d+\.\d{3}) s  peak 0\.000  (\d+) frames lost before", line) for line in lines]
     assert all(found), lines
+    # PortAudio's clock starts with the stream, and the first callback brings what was heard in the cycle before it.
+    times = [float(match[1]) for match in found]
+    assert times[0] >= -CYCLE
+    assert all(after > before for before, after in itertools.pairwise(times)), lines
     # A block ends before a loss, which a busy machine may have.
-    losses = sum(match[1] != "0" for match in found)
+    losses = sum(match[2] != "0" for match in found)
     assert len(lines) == 48 or losses, lines

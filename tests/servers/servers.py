@@ -94,7 +94,8 @@ class Jackd:
 
     def __init__(self, rate=48000, period=128, sync=True, channels=2, patience=5000):
         card = {"-r": rate, "-p": period, "-C": channels, "-P": channels}
-        self.options = ["-t", str(patience)] + ["-S"] * sync + ["-d", "dummy", *(str(word) for pair in card.items() for word in pair)]
+        words = ["-t", patience, *["-S"] * sync, "-d", "dummy", *(word for pair in card.items() for word in pair)]
+        self.options = list(map(str, words))
 
     @contextlib.contextmanager
     def environment(self):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pong._pool import BufferPool
-from pong.streams.jack_client import close_client, open_client
+from pong.streams.jack_client import close_client, connect_ports, open_client
 from pong.streams.opening import split_name
 from pong.streams.settings import JackSettings
 from pong.streams.signals import as_frames
@@ -20,6 +20,7 @@ BUFFERS = 64         # for the input: more than a second of it
 MOST_SECONDS = 4
 LEAD = 0.1           # seconds of silence first: levels settle meanwhile
 TAIL = 1.0           # seconds of listening after the noise: the longest round trip that can be found
+PATIENCE = 2.0       # seconds for a JACK server to connect ports
 LIKENESS = 0.25      # a correlation of noise with what is not that noise stays far below
 
 
@@ -121,7 +122,7 @@ def connect(client):
     """Connect the output of one of JACK's clients to its input."""
     other = open_client("pong wire")
     try:
-        other.connect(f"{client}:output_1", f"{client}:input_1")
+        connect_ports(other, [(f"{client}:output_1", f"{client}:input_1")], PATIENCE)
     finally:
         close_client(other)
 

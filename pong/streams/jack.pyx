@@ -14,7 +14,7 @@ from pong.streams.base cimport INPUT_OVERFLOW, OUTPUT_UNDERFLOW
 from pong.streams.callback cimport (
     CHANGED, GONE, enter_rt, hear_rt, leave_rt, lose_rt, native_stream, shut_down, silence_rt, sound_rt,
 )
-from pong.streams.jack_client import close_client, open_client
+from pong.streams.jack_client import close_client, connect_ports, open_client
 from pong.streams.native cimport NativeDevice
 from pong.streams.opening import SoundCardSetup, sample_format
 from pong.streams.settings import JackSettings
@@ -220,9 +220,11 @@ cdef class JackDevice(NativeDevice):
 
         try:
             self.client.activate()
-            for port, other in zip(self.ports, self.setup.others, strict=False):
-                if other is not None:
-                    self.client.connect(*((other, port) if port.is_input else (port, other)))
+            pairs = [
+                (other, port) if port.is_input else (port, other)
+                for port, other in zip(self.ports, self.setup.others, strict=False) if other is not None
+            ]
+            connect_ports(self.client, pairs, self.stall_timeout, lambda: self.is_over())
             store_relaxed_u32(&(<jack_state*>self.s).wired, 1)
         except jack.JackError as error:
             raise StreamError(f"JACK refuses: {error}") from error

@@ -4,6 +4,7 @@ JACK-Client itself would forget a client that it has just opened, which then sta
 """
 
 import threading
+import time
 from concurrent.futures import Future
 
 from pong.errors import StreamError
@@ -64,3 +65,36 @@ def close_client(client):
     pointer, client._ptr = client._ptr, jack._ffi.NULL
     if pointer:
         jack._lib.jack_client_close(pointer)
+
+
+def connect_ports(client, pairs, patience, over=lambda: False):
+    """Connect ports, and wait until what one plays is heard by the other.
+
+    A JACK 2 server says that ports are connected when it is going to connect them: between two cycles, once all clients
+    have done the first. What is played into them until then is lost.
+
+    Parameters
+    ----------
+    client : jack.Client
+        Whichever; not its own ports alone.
+    pairs : iterable of (str or jack.Port, str or jack.Port)
+        An output and an input each.
+    patience : float
+        Seconds to wait at most: what somebody has disconnected meanwhile is never seen.
+    over : callable
+        Whether nobody needs them any more.
+
+    Raises
+    ------
+    jack.JackError
+        The server refuses.
+    """
+    pairs = [tuple(getattr(port, "name", port) for port in pair) for pair in pairs]
+    for source, sink in pairs:
+        client.connect(source, sink)
+    deadline = time.monotonic() + patience
+    for source, sink in pairs:
+        while all(port.name != sink for port in client.get_all_connections(source)):
+            if over() or time.monotonic() > deadline:
+                return
+            time.sleep(0.0005)

@@ -20,6 +20,7 @@ FULL = bool(os.environ.get("PONG_FULL"))
 # Every program of these tests begins with this; a control client wires ports and switches freewheel.
 CONTROL = """
 import json, time
+from pong.streams.jack_client import connect_ports
 
 def report(**found):
     print(json.dumps(found), flush=True)
@@ -31,8 +32,7 @@ def wire(control, source, sink):
     "Connect the outputs of a client to the inputs of another, in their order."
     outputs, inputs = ports(control, source, "is_output"), ports(control, sink, "is_input")
     assert outputs and len(outputs) == len(inputs), (outputs, inputs)
-    for pair in zip(outputs, inputs):
-        control.connect(*pair)
+    connect_ports(control, zip(outputs, inputs), 60)
 
 def signal_of(frames, channels, seed=1):
     "No frame is silence, so that the beginning can be found."

@@ -178,42 +178,6 @@ def test_blocks_are_played_when_functions_are_told_so(free, blocks, synchronous,
     assert abs(found["told"] - found["heard"][-2]) * found["rate"] < 1e-3
 
 
-NAMES = """
-import jack
-opened = []
-for name in ("rec", "recorder"):
-    settings = pong.JackSettings(client_name=name, connect=False)
-    opened.append(pong.OutputStream(backend="jack", channels=1, extra_settings=settings))
-    opened[-1].start()
-other = jack.Client("bridge", no_start_server=True)
-for name in ("one: left", "two: left"):
-    other.outports.register(name)
-# The server waits for an active client that has none.
-other.set_process_callback(lambda frames: None)
-other.activate()
-for device in pong.query_devices("jack"):
-    if device.kind == "input":
-        with pong.InputStream(device=device.name) as stream:
-            control = other.get_ports("pong:", is_input=True)
-            sources = [port.name for each in control for port in other.get_all_connections(each)]
-            report(device=device.name, channels=device.channels, sources=sources)
-            stream.abort()
-for each in (*opened, other):
-    each.close()
-"""
-
-
-def test_each_device_that_is_listed_is_one_client(synchronous, tmp_path):
-    """Though another's name begins with its own, and whatever its ports are called."""
-    found = {each["device"]: (each["channels"], each["sources"]) for each in reports(tmp_path, NAMES)}
-    assert found == {
-        "jack:system": (2, ["system:capture_1", "system:capture_2"]),
-        "jack:rec": (1, ["rec:output_1"]),
-        "jack:recorder": (1, ["recorder:output_1"]),
-        "jack:bridge": (2, ["bridge:one: left", "bridge:two: left"]),
-    }
-
-
 READINGS = """
 with pong.Stream(samplerate=48000, backend="portaudio", blocksize=256, channels=1) as stream:
     for _ in range(20):

@@ -11,6 +11,7 @@ from needs import needs_all
 from servers import Jackd
 
 import pong
+from pong.streams.jack_client import connect_ports
 
 needs_all("jack", "jackd jack_lsp", "jack")
 import jack  # noqa: E402 - loads the library
@@ -39,8 +40,7 @@ def test_loopback_is_exact(settings: pong.JackSettings, orders: str) -> None:
         jack.Client("wires", no_start_server=True, servername=settings.servername) as wires,
     ):
         assert stream.order == tuple(orders)
-        for i in range(1, CHANNELS + 1):
-            wires.connect(f"planar:output_{i}", f"planar:input_{i}")
+        connect_ports(wires, [(f"planar:output_{i}", f"planar:input_{i}") for i in range(1, CHANNELS + 1)], 60)
         # From here on the server has no clock, and the callback waits for the program: nothing can be lost.
         wires.set_freewheel(True)
         bufs = [stream.acquire() for _ in range(BLOCKS + TAIL)]

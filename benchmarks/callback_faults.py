@@ -6,8 +6,8 @@ from pong.bench.callback_ways import JackClient
 class Faulty(JackClient):
     """Does something to the twentieth block after the first that is sound, and maybe to the one after it."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, rate):
+        super().__init__(rate)
         self.number = -20
 
     def put(self, kept, frames):

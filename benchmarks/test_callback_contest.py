@@ -11,7 +11,7 @@ from pong.bench import callback
 from pong.bench.callback_lab import Lab
 from pong.bench.callback_report import WRAP, Journal, Report
 from pong.bench.callback_ways import PERIOD
-from pong.bench.contest import Plan
+from pong.bench.contest import Plan, Result
 
 # What a wheel or Debian's packages bring quickly.
 QUICK = {name for _, name, packages, *_ in callback.WAYS if packages not in ("rtmixer", "pyaudio")}
@@ -40,6 +40,33 @@ def test_loss_and_latency_are_told_of_each(monkeypatch):
     assert all(len(result.values) == (0 if result.missing else 2) for result in results[len(callback.WAYS):])
     assert [goal.bound for goal in goals] == ["<= 0", ">= 0.8", "<= 0.5"]
     assert goals[0].holds
+
+
+@with_jack
+def test_other_rates_are_checked_and_timed(monkeypatch):
+    """At the usual one nothing is checked again."""
+    monkeypatch.setattr(callback, "RATES", [16000, 48000])
+    monkeypatch.setattr(callback, "REPEATS", 1)
+    results, goals = callback.at_all_rates([way for way in callback.WAYS if way[2] == "jack"], Plan(seconds=0.5))
+    assert {each.case: len(each.values) for each in results} == {
+        "share of blocks recorded as played, idle at 16 kHz, a server that waits": 1,
+        **{
+            f"GIL-holding C calls at {rate} kHz, {name}": callback.REPEATS
+            for name in ("share of blocks delivered", *callback.AT_RATES)
+            for rate in (16, 48)
+        },
+    }
+    assert [goal.name for goal in goals] == [
+        "GIL-holding C calls, 16 to 48 kHz: frames lost by pong (JACK) though its callback had them"
+    ]
+    assert all(goal.holds for goal in goals)
+
+
+def test_the_two_best_rivals_are_those_that_deliver_most():
+    ways = [way for way in callback.WAYS if way[1] != "pong"]
+    shares = [Result("", "", way[1], "%", values=[place]) for place, way in enumerate(ways)]
+    shares[-1] = Result("", "", ways[-1][1], "%", missing="not here")
+    assert callback.two_best(ways, shares) == [ways[0], *ways[-3:-1]]
 
 
 @pytest.fixture(scope="module")

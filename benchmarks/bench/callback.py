@@ -7,7 +7,9 @@ from math import isnan
 
 from .callback_lab import Lab
 from .callback_loads import LOADS
+from .callback_ways import RATE
 from .contest import Contender, Goal, Missing, Result, contest, spread
+from .rows import is_pong
 
 __all__ = ["NAME", "NEEDS", "TITLE", "run"]
 
@@ -23,6 +25,8 @@ NEEDS = {
 }
 ON_PORTAUDIO = {"sounddevice", "rtmixer", "pyaudio"}
 HOLDING = "GIL-holding C calls"
+OTHER_RATES = 8000, 192_000
+RATES = sorted((RATE, *OTHER_RATES))
 REPEATS = 3
 # A recording's share of the plan's seconds; what comes before and after takes another second or so.
 WINDOW = 0.6
@@ -55,6 +59,7 @@ FIGURES = {
     "latency of what came, p99": ("s", lambda report: report.percentile(99)),
     "latency of what came, p99.9": ("s", lambda report: report.percentile(99.9)),
 }
+AT_RATES = "frames lost though its callback had them", "latency of what came, p99"
 
 
 class Recorder(Contender):
@@ -129,46 +134,100 @@ def run(plan):
     """
     ways = [way for way in WAYS if way[3] or not plan.quick or not plan.timed]
     try:
-        with Lab(sync=True) as lab:
-            makers = [Maker(Checked, lab, way, "idle", 0.3) for way in ways]
-            results = contest(
-                NAME, "share of blocks recorded as played, idle, a server that waits", makers,
-                replace(plan, timed=False), unit="%", better="more",
-            )
+        results = checked("idle", RATE, ways, plan)
     except Missing as error:
         if plan.required:
             raise
         return [Result(NAME, "share of blocks delivered", way[1], "%", missing=str(error)) for way in ways], []
     if not plan.timed:
+        for rate in OTHER_RATES:
+            results += checked(f"idle at {kilohertz(rate)}", rate, [way for way in ways if way[3]], plan)
         return results, []
     goals = []
     with Lab(sync=False) as lab:
         for load in ("idle", HOLDING) if plan.quick else LOADS:
-            makers = [Maker(Timed, lab, way, load, plan.seconds * (QUICK if plan.quick else WINDOW)) for way in ways]
-            repeats = 2 if plan.quick else REPEATS
-            shares = contest(
-                NAME, f"{load}: share of blocks delivered", makers, plan, unit="%", better="more", rounds=repeats,
-                least=repeats,
-            )
+            shares, makers = timed(f"{load}: ", load, lab, ways, plan)
             results += shares
-            for name, (unit, figure) in FIGURES.items():
-                results += [derived(f"{load}: {name}", each, maker, unit, figure)
-                            for each, maker in zip(shares, makers, strict=True)]
+            for name in FIGURES:
+                results += derived(f"{load}: ", name, shares, makers)
             if load == HOLDING:
                 goals = list(judge(shares, makers))
+                best = two_best(ways, shares)
+    if not plan.quick:
+        found, more = at_all_rates(best, plan)
+        results, goals = results + found, goals + more
     return results, goals
 
 
-def derived(case, share, maker, unit, figure):
-    """Return another figure of the recordings whose share is known."""
-    if share.missing:
-        return replace(share, case=case, unit=unit, better="less")
-    values, missing = [figure(report) for report in maker.made.reports], ""
-    if None in values:
-        values, missing = [], "its callback is PortAudio's, and counts nothing"
-    elif any(map(isnan, values)):
-        values, missing = [], "nothing was delivered"
-    return replace(share, case=case, unit=unit, better="less", values=values, missing=missing)
+def kilohertz(rate):
+    """Return a sample rate as text."""
+    return f"{rate // 1000} kHz"
+
+
+def checked(case, rate, ways, plan):
+    """Check contenders, on a server that waits for them."""
+    with Lab(sync=True, rate=rate) as lab:
+        makers = [Maker(Checked, lab, way, "idle", 0.3) for way in ways]
+        case = f"share of blocks recorded as played, {case}, a server that waits"
+        return contest(NAME, case, makers, replace(plan, timed=False), unit="%", better="more")
+
+
+def timed(case, load, lab, ways, plan):
+    """Time contenders under a load; return their shares, and their makers."""
+    makers = [Maker(Timed, lab, way, load, plan.seconds * (QUICK if plan.quick else WINDOW)) for way in ways]
+    repeats = 2 if plan.quick else REPEATS
+    options = {"unit": "%", "better": "more", "rounds": repeats, "least": repeats}
+    return contest(NAME, f"{case}share of blocks delivered", makers, plan, **options), makers
+
+
+def two_best(ways, shares):
+    """Return the ways of pong, and of the two rivals that deliver most."""
+    there = {each.contender: each.median for each in shares if each.values}
+    ways = [way for way in ways if way[1] in there]
+    rivals = sorted((way for way in ways if not is_pong(way[1])), key=lambda way: -there[way[1]])
+    return [way for way in ways if is_pong(way[1]) or way in rivals[:2]]
+
+
+def at_all_rates(ways, plan):
+    """Check and time contenders on servers of several sample rates, which call as seldom or often as that asks for."""
+    found = {"share of blocks delivered": [], **{name: [] for name in AT_RATES}}
+    results, dropped = [], {}
+    for rate in RATES:
+        if rate != RATE:
+            results += checked(f"idle at {kilohertz(rate)}", rate, ways, plan)
+        case = f"{HOLDING} at {kilohertz(rate)}, "
+        with Lab(sync=False, rate=rate) as lab:
+            shares, makers = timed(case, HOLDING, lab, ways, plan)
+        found["share of blocks delivered"] += shares
+        for name in AT_RATES:
+            found[name] += derived(case, name, shares, makers)
+        for maker in makers:
+            if is_pong(maker.name) and maker.made is not None:
+                dropped.setdefault(maker.name, []).extend(report.dropped for report in maker.made.reports)
+    case = f"{HOLDING}, {RATES[0] // 1000} to {kilohertz(RATES[-1])}"
+    goals = [
+        Goal(f"{case}: frames lost by {name} though its callback had them", max(lost), spread(lost), "<= 0")
+        for name, lost in dropped.items()
+    ]
+    return results + [each for name in found for each in found[name]], goals
+
+
+def derived(case, name, shares, makers):
+    """Return another figure of the recordings whose shares are known."""
+    unit, figure = FIGURES[name]
+    results = []
+    for share, maker in zip(shares, makers, strict=True):
+        values, missing = [], share.missing
+        if not missing:
+            values = [figure(report) for report in maker.made.reports]
+        if None in values:
+            values, missing = [], "its callback is PortAudio's, and counts nothing"
+        elif any(map(isnan, values)):
+            values, missing = [], "nothing was delivered"
+        results.append(
+            replace(share, case=case + name, unit=unit, better="less", values=values, missing=missing)
+        )
+    return results
 
 
 def judge(shares, makers):

@@ -30,6 +30,8 @@ class Lab:
     ----------
     sync : bool
         Whether a cycle waits for its clients, so that nothing can be lost; else a client that is late loses.
+    rate : int
+        Frames per second.
 
     Raises
     ------
@@ -37,13 +39,14 @@ class Lab:
         There is no jackd, or no C compiler.
     """
 
-    def __init__(self, sync):
+    def __init__(self, sync, rate=RATE):
+        self.rate = rate
         for program in ("jackd", "jack_lsp", "cc"):
             if shutil.which(program) is None:
                 raise Missing(f"there is no {program}")
         # Real-time scheduling where the system permits it; a client that waits for the GIL is not to be thrown out.
         self.command = ["jackd", "-R", "-P", "70", "-t", "5000", *(["-S"] if sync else [])]
-        self.command += ["-d", "dummy", "-r", str(RATE), "-p", str(PERIOD)]
+        self.command += ["-d", "dummy", "-r", str(rate), "-p", str(PERIOD)]
         self.environment = os.environ | {
             "JACK_DEFAULT_SERVER": f"pong-bench-{os.getpid()}",
             "JACK_NO_START_SERVER": "1",
@@ -131,7 +134,8 @@ class Lab:
         file = self.folder / "heard.npz"
         since = Journal.read(self.journal).frames
         program = subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.callback_program", way, load, str(seconds), str(file)],
+            [sys.executable, "-m", f"{__package__}.callback_program", way, load, str(self.rate),
+             str(seconds), str(file)],
             env=self.environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True,
         )

@@ -1,6 +1,6 @@
 """The process of one contender: it records the signal source under a load, and saves what it had, and when.
 
-Its arguments: module and class of the way to record, the load, seconds, and the file to write.
+Its arguments: module and class of the way to record, the load, frames per second, seconds, and the file to write.
 """
 
 import faulthandler
@@ -70,10 +70,10 @@ def record(way, pressure, seconds):
     }
 
 
-def main(way, load, seconds, file):
+def main(way, load, rate, seconds, file):
     faulthandler.dump_traceback_later(LIMIT + float(seconds), exit=True)
     module, name = way.split(":")
-    way = getattr(importlib.import_module(module), name)()
+    way = getattr(importlib.import_module(module), name)(int(rate))
     np.savez(file, **record(way, LOADS[load](), float(seconds)))
     way.close()
 

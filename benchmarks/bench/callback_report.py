@@ -12,7 +12,7 @@ from .callback_ways import PERIOD
 
 __all__ = ["WRAP", "Journal", "Report"]
 
-WRAP = 1 << 23  # frame numbers that the source tells apart: three minutes
+WRAP = 1 << 23  # frame numbers that the source tells apart: three minutes at 48 kHz
 
 
 @dataclass(frozen=True)

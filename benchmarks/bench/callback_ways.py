@@ -1,4 +1,4 @@
-"""How each contender records, in a process of its own: callback, buffer of `BUFFERED` frames, and Python's end of it.
+"""How each contender records, in a process of its own: callback, a buffer of so many blocks, and Python's end of it.
 
 Libraries are imported when a way is opened.
 """
@@ -7,12 +7,12 @@ import contextlib
 import queue
 import time
 
-__all__ = ["BLOCKS", "BUFFERED", "PERIOD", "RATE", "SOURCE"]
+__all__ = ["PERIOD", "RATE", "SOURCE"]
 
-RATE = 48000
+RATE = 48000                 # of the server, in frames per second, unless the case has another
 PERIOD = 128                 # frames of a callback, and of a block
-BLOCKS = 512
-BUFFERED = BLOCKS * PERIOD   # frames: 1.4 seconds for everybody
+BLOCKS = 512                 # that can be on their way: 1.4 seconds of sound for everybody
+MOST = 1024                  # that a pool of pong can have: 0.7 seconds at 192 kHz
 SOURCE = "ramp"              # the signal source among the server's clients, with ports "ramp:out_1" and "ramp:out_2"
 POLL = 0.001                 # seconds, where nothing wakes the reader
 MILLISECONDS = 3             # what comes next to `PERIOD`
@@ -21,8 +21,15 @@ MILLISECONDS = 3             # what comes next to `PERIOD`
 class Way:
     """One way to record.
 
+    Parameters
+    ----------
+    rate : int
+        The server's.
+
     Attributes
     ----------
+    blocks : int
+        How many can be on their way.
     channels : int
         One, unless the library cannot.
     called : int or None
@@ -31,6 +38,11 @@ class Way:
 
     channels = 1
     called = None
+
+    def __init__(self, rate):
+        self.rate = rate
+        # A power of two, as PortAudio's ring wants it.
+        self.blocks = min(MOST, 1 << (BLOCKS * rate // RATE - 1).bit_length())
 
     def open(self):
         """Begin to record."""
@@ -60,8 +72,8 @@ class Pong(Way):
 
         # Under load a callback may come late; a stream that stalls is not what is looked for here.
         self.stream = pong.InputStream(
-            blocksize=PERIOD, device=SOURCE, channels=1, dtype="float32", backend=self.backend, buffers=BLOCKS,
-            stall_timeout=10, **self.own,
+            blocksize=PERIOD, device=SOURCE, channels=1, dtype="float32", backend=self.backend, buffers=self.blocks,
+            stall_timeout=10, samplerate=self.rate,
         )
         self.empty, self.closed = pong.Empty, pong.ClosedError
         self.stream.start()
@@ -84,18 +96,19 @@ class Pong(Way):
 
 
 class PongPortAudio(Pong):
-    backend, own = "portaudio", {"samplerate": RATE}
+    backend = "portaudio"
 
 
 class PongJack(Pong):
-    backend, own = "jack", {}
+    backend = "jack"
 
 
 class Queued(Way):
     """A callback in Python that puts what it keeps into a bounded queue, and drops what does not go in."""
 
-    def __init__(self):
-        self.queue = queue.Queue(BLOCKS)
+    def __init__(self, rate):
+        super().__init__(rate)
+        self.queue = queue.Queue(self.blocks)
         self.called = 0
 
     def put(self, kept, frames):
@@ -119,7 +132,7 @@ class SoundDevice(Queued):
         def callback(indata, frames, time, status):
             self.put(indata.copy(), frames)
 
-        self.stream = sounddevice.InputStream(RATE, 0, SOURCE, 1, "float32", callback=callback)
+        self.stream = sounddevice.InputStream(self.rate, 0, SOURCE, 1, "float32", callback=callback)
         self.stream.start()
 
     def stop(self):
@@ -138,7 +151,7 @@ class RawSoundDevice(SoundDevice):
         def callback(indata, frames, time, status):
             self.put(bytes(indata), frames)
 
-        self.stream = sounddevice.RawInputStream(RATE, 0, SOURCE, 1, "float32", callback=callback)
+        self.stream = sounddevice.RawInputStream(self.rate, 0, SOURCE, 1, "float32", callback=callback)
         self.stream.start()
 
 
@@ -151,7 +164,8 @@ class Reading(Way):
     def open(self):
         import sounddevice
 
-        self.stream = sounddevice.RawInputStream(RATE, 0, SOURCE, self.channels, "float32", latency=BUFFERED / RATE)
+        latency = self.blocks * PERIOD / self.rate
+        self.stream = sounddevice.RawInputStream(self.rate, 0, SOURCE, self.channels, "float32", latency=latency)
         self.stream.start()
 
     def pull(self, take, timeout):
@@ -178,8 +192,8 @@ class RtMixer(Way):
     def open(self):
         import rtmixer
 
-        self.stream = rtmixer.Recorder(device=SOURCE, channels=1, samplerate=RATE, blocksize=0)
-        self.ring = rtmixer.RingBuffer(4, BUFFERED)
+        self.stream = rtmixer.Recorder(device=SOURCE, channels=1, samplerate=self.rate, blocksize=0)
+        self.ring = rtmixer.RingBuffer(4, self.blocks * PERIOD)
         self.stream.record_ringbuffer(self.ring)
         self.stream.start()
 
@@ -216,7 +230,7 @@ class PyAudio(Queued):
         devices = map(self.library.get_device_info_by_index, range(self.library.get_device_count()))
         (place,) = (device["index"] for device in devices if device["name"] == SOURCE)
         self.stream = self.library.open(
-            RATE, 1, pyaudio.paFloat32, input=True, input_device_index=place,
+            self.rate, 1, pyaudio.paFloat32, input=True, input_device_index=place,
             frames_per_buffer=pyaudio.paFramesPerBufferUnspecified, stream_callback=callback,
         )
 
@@ -267,7 +281,7 @@ class MiniAudio(Queued):
                 self.put(data, len(data) // (4 * self.channels))
 
         self.device = miniaudio.CaptureDevice(
-            miniaudio.SampleFormat.FLOAT32, self.channels, RATE, MILLISECONDS, backends=[miniaudio.Backend.JACK],
+            miniaudio.SampleFormat.FLOAT32, self.channels, self.rate, MILLISECONDS, backends=[miniaudio.Backend.JACK],
             app_name="contender",
         )
         generator = blocks()

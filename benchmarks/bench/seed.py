@@ -8,9 +8,8 @@ from giving a block back until it comes again, filled anew.
 
 import os
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import product
 from pathlib import Path
 
 from .contest import Contender, Missing, contest, goal
@@ -53,12 +52,13 @@ class Entrant:
 
 @dataclass(frozen=True)
 class Maker:
-    """What `contest` calls."""
+    """What `contest` calls; it keeps the reports of all rounds."""
 
     entrant: Entrant
     figure: str
     flight: int
     trips: int
+    reports: list = field(default_factory=list)
 
     @property
     def name(self):
@@ -78,11 +78,11 @@ class Asking(Contender):
     """One figure of one peer."""
 
     def __init__(self, maker):
-        self.entrant, self.figure = maker.entrant, maker.figure
+        self.entrant, self.figure, self.reports = maker.entrant, maker.figure, maker.reports
         # Time stamps would be a good part of what a native block takes: where blocks are counted there are none.
         self.order = {
             "kind": self.entrant.kind, "flight": maker.flight, "trips": maker.trips,
-            "whole": False, "stamped": maker.figure in ("p50", "p99"),
+            "whole": False, "stamped": maker.figure == "p50",
         }  # fmt: skip
 
     def check(self):
@@ -94,7 +94,8 @@ class Asking(Contender):
         self.entrant.checked.add(self.order["flight"])
 
     def round(self):
-        return FIGURES[self.figure][-1](self.ask({}))
+        self.reports.append(self.ask({}))
+        return FIGURES[self.figure][-1](self.reports[-1])
 
     def ask(self, changes):
         order = self.order | changes
@@ -192,21 +193,39 @@ def entrants(stack, cores):
 def compete(fast, paced, plan):
     """Let the entrants meet in all cases."""
     results, goals = [], []
-    wanted = [("p50", 1), ("rate", 8)] if plan.quick else [*product(("p50", "p99", "rate"), (1, 8))]
-    for figure, flight in wanted:
-        title, unit, better, _ = FIGURES[figure]
-        case = f"{title}, {'one' if flight == 1 else 'eight'} in flight"
-        makers = [each.maker(figure, flight) for each in fast]
-        found = contest(NAME, case, makers, plan, unit=unit, better=better)
-        results += found
-        goals += goals_of(figure, flight, found)
+    if plan.quick:
+        wanted = [(("p50",), {1: "one"}), (("rate",), {8: "eight"})]
+    else:
+        wanted = [(figures, {1: "one", 8: "eight"}) for figures in (("p50", "p99"), ("rate",))]
+    for figures, flights in wanted:
+        found = {figure: [] for figure in figures}
+        for flight, said in flights.items():
+            makers = [each.maker(figures[0], flight) for each in fast]
+            for figure, met in meet(figures, f"{said} in flight", makers, plan):
+                found[figure] += met
+                goals += goals_of(figure, flight, met)
+        results += [each for figure in figures for each in found[figure]]
     if not plan.quick:
-        for figure in ("p50", "p99", "beside"):
-            title, unit, better, _ = FIGURES[figure]
-            makers = [each.maker(figure, 1, trips=None if plan.timed else 5) for each in paced]
-            case = f"{title}, 128-frame callbacks at 48 kHz"
-            results += contest(NAME, case, makers, plan, unit=unit, better=better, least=3)
+        makers = [each.maker("p50", 1, trips=None if plan.timed else 5) for each in paced]
+        for _, met in meet(("p50", "p99", "beside"), "128-frame callbacks at 48 kHz", makers, plan, least=3):
+            results += met
     return results, [each for each in goals if each]
+
+
+def meet(figures, said, makers, plan, **options):
+    """Hold a contest for the first of the figures, with time for all; yield each of them, and the results."""
+    plan = replace(plan, seconds=len(figures) * plan.seconds)
+    for figure in figures:
+        title, unit, better, read = FIGURES[figure]
+        text = {"case": f"{title}, {said}", "unit": unit, "better": better}
+        if figure == figures[0]:
+            rounds = contest(NAME, makers=makers, plan=plan, **text, **options)
+            yield figure, rounds
+            continue
+        # The first report is of a round that does not count.
+        values = [[read(report) for report in maker.reports[-len(each.values):]] if each.values else []
+                  for each, maker in zip(rounds, makers, strict=True)]
+        yield figure, [replace(each, values=mine, **text) for each, mine in zip(rounds, values, strict=True)]
 
 
 def goals_of(figure, flight, found):

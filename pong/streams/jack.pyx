@@ -14,7 +14,7 @@ from pong.streams.base cimport INPUT_OVERFLOW, OUTPUT_UNDERFLOW
 from pong.streams.callback cimport (
     CHANGED, GONE, enter_rt, hear_rt, leave_rt, lose_rt, native_stream, shut_down, silence_rt, sound_rt,
 )
-from pong.streams.jack_client import close_client, connect_ports, open_client
+from pong.streams.jack_client import close_client, open_client
 from pong.streams.native cimport NativeDevice
 from pong.streams.opening import SoundCardSetup, sample_format
 from pong.streams.settings import JackSettings
@@ -30,13 +30,15 @@ ctypedef struct jack_state:
     void* client
     void* (*port_buffer)(void* port, uint32_t frames) noexcept nogil
     uint32_t (*cycle_begin)(const void* client) noexcept nogil
+    int (*connected)(const void* port) noexcept nogil
     uint32_t inputs
     uint32_t outputs
     uint64_t frame               # where the server's clock will be at the next callback; any thread may read it
     uint64_t told                # xruns that a block was told of
     uint32_t anew                # the server's clock begins anew with the next callback
-    uint32_t wired               # the ports are connected: the stream begins
-    void* places[1]              # ports of input and output, then their memory in this cycle; as many as there are
+    uint32_t wired               # the server has been asked for all connections
+    uint32_t awaited             # ports that it has not connected yet
+    void* places[1]              # ports of input and output, then their memory in this cycle, then those awaited
 
 
 cdef inline uint64_t jack_jump_rt(jack_state* j, uint32_t number) noexcept nogil:
@@ -58,6 +60,19 @@ cdef inline uint64_t jack_jump_rt(jack_state* j, uint32_t number) noexcept nogil
     return lost
 
 
+cdef inline bint wired_rt(jack_state* j) noexcept nogil:
+    """Tell whether all ports are connected that are to be: what was played into the others would be lost.
+
+    A server says so when it is going to do it. JACK 2 does it between two cycles, once all clients have done the first.
+    """
+    cdef void** awaited = j.places + 2 * (j.inputs + j.outputs)
+    if not load_relaxed_u32(&j.wired):
+        return False
+    while j.awaited and j.connected(awaited[j.awaited - 1]):
+        j.awaited -= 1
+    return j.awaited == 0
+
+
 cdef inline float** begin_cycle_rt(jack_state* j, uint32_t number) noexcept nogil:
     """Begin a callback; return the ports' memory, or NULL if the stream has not begun or is over."""
     cdef native_stream* s = &j.s
@@ -67,8 +82,7 @@ cdef inline float** begin_cycle_rt(jack_state* j, uint32_t number) noexcept nogi
     # Ports' memory may be elsewhere in each cycle, says JACK's documentation.
     for i in range(j.inputs + j.outputs):
         memory[i] = j.port_buffer(j.places[i], number)
-    # What was played into ports that are not connected yet would be lost.
-    if not load_relaxed_u32(&j.wired) or not enter_rt(s, number):
+    if not wired_rt(j) or not enter_rt(s, number):
         silence_rt(s, NULL, <float**>memory + j.inputs, 0, number)
         return NULL
     lose_rt(s, jack_jump_rt(j, number))
@@ -181,7 +195,7 @@ cdef class JackDevice(NativeDevice):
         import jack
 
         number = [0 if each is None else each.channels for each in (setup.input, setup.output)]
-        self.make_state(sizeof(jack_state) + 2 * sum(number) * sizeof(void*))
+        self.make_state(sizeof(jack_state) + 3 * sum(number) * sizeof(void*))
         super().__init__(setup.samplerate, **common)
         self.setup, self.client = setup, setup.client
         self.opened = True
@@ -194,12 +208,17 @@ cdef class JackDevice(NativeDevice):
             for i, port in enumerate(self.ports):
                 j.places[i] = <void*><size_t>int(ffi.cast("size_t", port._ptr))
             j.inputs, j.outputs = number
+            for port, other in zip(self.ports, setup.others, strict=True):
+                if other is not None:
+                    j.places[2 * len(self.ports) + j.awaited] = <void*><size_t>int(ffi.cast("size_t", port._ptr))
+                    j.awaited += 1
             j.s.waits = setup.freewheel
             j.s.most = setup.period
             j.anew = 1
             j.client = <void*><size_t>int(ffi.cast("size_t", self.client._ptr))
             j.port_buffer = <void* (*)(void*, uint32_t) noexcept nogil><size_t>address_of(jack, "jack_port_get_buffer")
             j.cycle_begin = <uint32_t (*)(const void*) noexcept nogil><size_t>address_of(jack, "jack_last_frame_time")
+            j.connected = <int (*)(const void*) noexcept nogil><size_t>address_of(jack, "jack_port_connected")
             state = ffi.cast("void*", <size_t>self.s)
             for set_callback, kind, function in (
                 (lib.jack_set_process_callback, "JackProcessCallback", <size_t>&process),
@@ -220,11 +239,9 @@ cdef class JackDevice(NativeDevice):
 
         try:
             self.client.activate()
-            pairs = [
-                (other, port) if port.is_input else (port, other)
-                for port, other in zip(self.ports, self.setup.others, strict=False) if other is not None
-            ]
-            connect_ports(self.client, pairs, self.stall_timeout, lambda: self.is_over())
+            for port, other in zip(self.ports, self.setup.others, strict=True):
+                if other is not None:
+                    self.client.connect(*((other, port) if port.is_input else (port, other)))
             store_relaxed_u32(&(<jack_state*>self.s).wired, 1)
         except jack.JackError as error:
             raise StreamError(f"JACK refuses: {error}") from error

@@ -67,34 +67,27 @@ def close_client(client):
         jack._lib.jack_client_close(pointer)
 
 
-def connect_ports(client, pairs, patience, over=lambda: False):
-    """Connect ports, and wait until what one plays is heard by the other.
-
-    A JACK 2 server says that ports are connected when it is going to connect them: between two cycles, once all clients
-    have done the first. What is played into them until then is lost.
+def connect_ports(client, pairs, patience):
+    """Connect ports, and wait until what one plays is heard by the other: a server says so when it is going to do it.
 
     Parameters
     ----------
     client : jack.Client
         Whichever; not its own ports alone.
-    pairs : iterable of (str or jack.Port, str or jack.Port)
-        An output and an input each.
+    pairs : iterable of (str, str)
+        The names of an output and an input each.
     patience : float
-        Seconds to wait at most: what somebody has disconnected meanwhile is never seen.
-    over : callable
-        Whether nobody needs them any more.
+        Seconds to wait at most: a connection that somebody takes away at once is never seen.
 
     Raises
     ------
     jack.JackError
         The server refuses.
     """
-    pairs = [tuple(getattr(port, "name", port) for port in pair) for pair in pairs]
+    pairs = list(pairs)
     for source, sink in pairs:
         client.connect(source, sink)
     deadline = time.monotonic() + patience
     for source, sink in pairs:
-        while all(port.name != sink for port in client.get_all_connections(source)):
-            if over() or time.monotonic() > deadline:
-                return
+        while all(port.name != sink for port in client.get_all_connections(source)) and time.monotonic() < deadline:
             time.sleep(0.0005)

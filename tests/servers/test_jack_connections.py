@@ -22,6 +22,7 @@ other.activate()
 for device in pong.query_devices("jack"):
     if device.kind == "input":
         with pong.InputStream(device=device.name) as stream:
+            stream.recv(30).release()
             control = other.get_ports("pong:", is_input=True)
             sources = [port.name for each in control for port in other.get_all_connections(each)]
             report(device=device.name, channels=device.channels, sources=sources)
@@ -42,8 +43,7 @@ def test_each_device_that_is_listed_is_one_client(synchronous, tmp_path):
     }
 
 
-# A server connects ports between two cycles: with a client that takes its time they are not connected yet when it says
-# that they are.
+# With a client that takes its time the server connects ports some time after it has said that it has.
 LATE = """
 import jack
 late = jack.Client("late", no_start_server=True)
@@ -67,7 +67,6 @@ with pong.InputStream(buffers=256, extra_settings=nobody, **options) as recorder
         player.sender.send_many(bufs)
         player.sender.close()
         player.start()
-        connected = [port.name for port in late.get_all_connections("recorder:input_1")]
         player.wait(60)
         player.close()
         blocks = 0
@@ -76,7 +75,7 @@ with pong.InputStream(buffers=256, extra_settings=nobody, **options) as recorder
             with recorder.recv(60) as buf:
                 heard.add(buf)
             blocks += 1
-        report(connected=connected, exact=heard.equals(sound))
+        report(exact=heard.equals(sound))
     recorder.abort()
 late.deactivate()
 late.close()
@@ -87,4 +86,4 @@ late.close()
 def test_a_stream_begins_when_it_is_connected(sync, tmp_path):
     with Jackd(48000, 128, sync=sync):
         found = reports(tmp_path, LATE)
-    assert found == [{"connected": ["pong:output_1"], "exact": True}] * 3
+    assert found == [{"exact": True}] * 3

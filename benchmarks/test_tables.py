@@ -41,6 +41,11 @@ def test_a_series_is_one_table():
     ]
 
 
+def test_what_all_have_stays_in_the_title():
+    (group,) = groups_of(rows(*(case(f"at {rate} kHz, p99", pong=[rate]) for rate in (8, 192))))
+    assert (group.title, list(group.cases)) == ("at … kHz, p99", ["8", "192"])
+
+
 def test_what_belongs_together():
     found = rows(
         case("one core, no fill", pong=[1], rival=[2], other=[3]),

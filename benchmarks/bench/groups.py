@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from itertools import count
 
 from .rows import by_case
 
@@ -78,11 +79,23 @@ def make(kind, cases):
     if kind == "facets":
         prefix = first.partition(": ")[0]
         return Group(kind, prefix, {case.removeprefix(f"{prefix}: "): rows for case, rows in cases})
-    return Group(kind, pattern(first), {size_of(case, cases): rows for case, rows in cases})
+    places = differing(cases)
+    return Group(kind, title_of(first, places), {size_of(case, places): rows for case, rows in cases})
 
 
-def size_of(case, cases):
-    """Return the sizes in which a case differs from the others."""
-    sizes = [_SIZE.findall(other) for other, _ in cases]
-    differing = [place for place, column in enumerate(zip(*sizes, strict=True)) if len(set(column)) > 1]
-    return ", ".join(_SIZE.findall(case)[place] for place in differing)
+def differing(cases):
+    """Return which of their sizes differ."""
+    columns = zip(*(_SIZE.findall(case) for case, _ in cases), strict=True)
+    return [place for place, column in enumerate(columns) if len(set(column)) > 1]
+
+
+def title_of(case, places):
+    """Return a case without its sizes at some places."""
+    number = count()
+    return _SIZE.sub(lambda found: "…" if next(number) in places else found[0], case)
+
+
+def size_of(case, places):
+    """Return the sizes of a case at some places."""
+    found = _SIZE.findall(case)
+    return ", ".join(found[place] for place in places)

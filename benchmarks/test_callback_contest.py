@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -47,7 +48,10 @@ def test_other_rates_are_checked_and_timed(monkeypatch):
     """At the usual one nothing is checked again."""
     monkeypatch.setattr(callback, "RATES", [16000, 48000])
     monkeypatch.setattr(callback, "REPEATS", 1)
-    results, goals = callback.at_all_rates([way for way in callback.WAYS if way[2] == "jack"], Plan(seconds=0.5))
+    told = []
+    plan = Plan(seconds=0.5, told=told.extend)
+    results, goals = callback.at_all_rates([way for way in callback.WAYS if way[2] == "jack"], plan)
+    assert {each.case for each in told} == {each.case for each in results}
     assert {each.case: len(each.values) for each in results} == {
         "share of blocks recorded as played, idle at 16 kHz, a server that waits": 1,
         **{
@@ -56,17 +60,42 @@ def test_other_rates_are_checked_and_timed(monkeypatch):
             for rate in (16, 48)
         },
     }
-    assert [goal.name for goal in goals] == [
-        "GIL-holding C calls, 16 to 48 kHz: frames lost by pong (JACK) though its callback had them"
+    begin = "GIL-holding C calls, 16 to 48 kHz: "
+    assert [goal.name.removeprefix(begin) for goal in goals] == [
+        "frames lost by pong (JACK) though its callback had them", "share that pong (JACK) delivers",
     ]
-    assert all(goal.holds for goal in goals)
+    assert goals[0].holds
 
 
-def test_the_two_best_rivals_are_those_that_deliver_most():
-    ways = [way for way in callback.WAYS if way[1] != "pong"]
-    shares = [Result("", "", way[1], "%", values=[place]) for place, way in enumerate(ways)]
-    shares[-1] = Result("", "", ways[-1][1], "%", missing="not here")
-    assert callback.two_best(ways, shares) == [ways[0], *ways[-3:-1]]
+class Made:
+    """A maker whose contender has recorded once, so late."""
+
+    def __init__(self, late):
+        self.made = self
+        self.reports = [self]
+        self.late = late
+
+    def percentile(self, _):
+        return self.late
+
+
+def test_the_two_best_rivals_are_those_that_deliver_most_and_soonest():
+    ways = [("", "pong"), ("", "late"), ("", "early"), ("", "missing"), ("", "earlier"), ("", "losing")]
+    shares = [Result("", "", way[1], "%", values=[99 if way[1] == "losing" else 100]) for way in ways]
+    shares[3] = Result("", "", "missing", "%", missing="not here")
+    makers = [Made(late) for late in (5, 4, 3, 0, 2, 1)]
+    assert callback.two_best(ways, shares, makers) == [ways[0], ways[2], ways[4]]
+
+
+def test_the_goal_of_several_rates_is_about_the_worst():
+    reports = [[Share(1.0), Share(0.9), Share(1.0)], [Share(0.7), Share(1.0), Share(0.7)]]
+    goal = callback.least_of("a case", "pong", reports)
+    assert (goal.name, goal.ratio, goal.holds) == ("a case: share that pong delivers", 0.7, False)
+
+
+@dataclass
+class Share:
+    share: float
 
 
 @pytest.fixture(scope="module")

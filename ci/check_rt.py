@@ -34,7 +34,7 @@ ALLOWED = {
 INDIRECT_ALLOWED: dict[str, str] = {
     "pong.streams.chain.process_rt": "the program's own functions; `process` refuses what it knows to call Python",
     "pong.streams.jack.begin_cycle_rt": "jack_port_get_buffer, which JACK means for its process callback",
-    "pong.streams.jack.wired_rt": "jack_port_connected, which waits for nothing in a process callback",
+    "pong.streams.jack.wired_rt": "jack_port_connected_to, until a stream begins; JACK 2's waits for nothing there",
     "pong.streams.jack.jack_jump_rt": "jack_last_frame_time, which JACK means for its process callback",
 }
 

@@ -11,8 +11,8 @@ __all__ = ["PERIOD", "RATE", "SOURCE"]
 
 RATE = 48000                 # of the server, in frames per second, unless the case has another
 PERIOD = 128                 # frames of a callback, and of a block
-BLOCKS = 512                 # that can be on their way: 1.4 seconds of sound for everybody
-MOST = 1024                  # that a pool of pong can have: 0.7 seconds at 192 kHz
+BLOCKS = 512                 # that can be on their way, for everybody: 1.4 seconds of sound; 2.0 at 8 kHz, 0.7 at 192
+MOST = 1024                  # that a pool of pong can have
 SOURCE = "ramp"              # the signal source among the server's clients, with ports "ramp:out_1" and "ramp:out_2"
 POLL = 0.001                 # seconds, where nothing wakes the reader
 MILLISECONDS = 3             # what comes next to `PERIOD`

@@ -43,6 +43,11 @@ class Plan:
     seconds: float = 5.0
     told: Callable | None = None
 
+    def tell(self, results):
+        """Pass results on, if somebody wants to be told."""
+        if self.told is not None:
+            self.told(results)
+
 
 class Contender:
     """What is measured. A subclass is made when its case begins, and raises `Missing` where it cannot run."""
@@ -152,8 +157,7 @@ def contest(scenario, case, makers, plan, *, unit, better="less", rounds=1000, l
         One is missing, and the plan requires all.
     """
     results = compete(scenario, case, makers, plan, unit, better, rounds, least)
-    if plan.told is not None:
-        plan.told(results)
+    plan.tell(results)
     return results
 
 

@@ -225,7 +225,9 @@ def meet(figures, said, makers, plan, **options):
         # The first report is of a round that does not count.
         values = [[read(report) for report in maker.reports[-len(each.values):]] if each.values else []
                   for each, maker in zip(rounds, makers, strict=True)]
-        yield figure, [replace(each, values=mine, **text) for each, mine in zip(rounds, values, strict=True)]
+        derived = [replace(each, values=mine, **text) for each, mine in zip(rounds, values, strict=True)]
+        plan.tell(derived)
+        yield figure, derived
 
 
 def goals_of(figure, flight, found):

@@ -4,6 +4,7 @@ import weakref
 cimport cython
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from pong.streams.base cimport INPUT_OVERFLOW, OUTPUT_UNDERFLOW
 from pong.streams.callback cimport (
     CHANGED, GONE, enter_rt, hear_rt, leave_rt, lose_rt, native_stream, shut_down, silence_rt, sound_rt,
 )
-from pong.streams.jack_client import close_client, open_client
+from pong.streams.jack_client import close_client, connect, open_client
 from pong.streams.native cimport NativeDevice
 from pong.streams.opening import SoundCardSetup, sample_format
 from pong.streams.settings import JackSettings
@@ -30,7 +31,7 @@ ctypedef struct jack_state:
     void* client
     void* (*port_buffer)(void* port, uint32_t frames) noexcept nogil
     uint32_t (*cycle_begin)(const void* client) noexcept nogil
-    int (*connected)(const void* port) noexcept nogil
+    int (*connected_to)(const void* port, const char* name) noexcept nogil
     uint32_t inputs
     uint32_t outputs
     uint64_t frame               # where the server's clock will be at the next callback; any thread may read it
@@ -38,7 +39,10 @@ ctypedef struct jack_state:
     uint32_t anew                # the server's clock begins anew with the next callback
     uint32_t wired               # the server has been asked for all connections
     uint32_t awaited             # ports that it has not connected yet
-    void* places[1]              # ports of input and output, then their memory in this cycle, then those awaited
+    uint64_t waited              # frames of the cycles since then
+    # As many as there are ports: those of input and output, their memory in this cycle, those awaited, and where the
+    # names of what these are to be connected to begin. Behind them the names.
+    void* places[1]
 
 
 cdef inline uint64_t jack_jump_rt(jack_state* j, uint32_t number) noexcept nogil:
@@ -60,33 +64,44 @@ cdef inline uint64_t jack_jump_rt(jack_state* j, uint32_t number) noexcept nogil
     return lost
 
 
-cdef inline bint wired_rt(jack_state* j) noexcept nogil:
-    """Tell whether all ports are connected that are to be: what was played into the others would be lost.
+cdef inline bint wired_rt(jack_state* j, uint32_t number) noexcept nogil:
+    """Tell whether the ports are connected as they are to be: what was played into them before would be lost.
 
-    A server says so when it is going to do it. JACK 2 does it between two cycles, once all clients have done the first.
+    A server says so when it is going to do it. JACK 2 does it between two cycles, once all clients have done the first;
+    and never where it ignores what clients ask for, or somebody has disconnected them at once. So this ends after a
+    second of the server's time.
     """
-    cdef void** awaited = j.places + 2 * (j.inputs + j.outputs)
+    cdef void** ports = j.places + 2 * (j.inputs + j.outputs)
+    cdef void** others = ports + j.inputs + j.outputs
     if not load_relaxed_u32(&j.wired):
         return False
-    while j.awaited and j.connected(awaited[j.awaited - 1]):
+    while j.awaited and j.connected_to(ports[j.awaited - 1], <const char*>others[j.awaited - 1]):
         j.awaited -= 1
-    return j.awaited == 0
+    if j.awaited and j.waited < j.s.samplerate:
+        j.waited += number
+        return False
+    j.awaited = 0
+    return True
 
 
 cdef inline float** begin_cycle_rt(jack_state* j, uint32_t number) noexcept nogil:
     """Begin a callback; return the ports' memory, or NULL if the stream has not begun or is over."""
     cdef native_stream* s = &j.s
     cdef void** memory = j.places + j.inputs + j.outputs
+    cdef bint wired = wired_rt(j, number)
     cdef uint32_t i
-    cdef uint64_t xruns
+    cdef uint64_t xruns = load_relaxed_u64(&s.xruns)
     # Ports' memory may be elsewhere in each cycle, says JACK's documentation.
     for i in range(j.inputs + j.outputs):
         memory[i] = j.port_buffer(j.places[i], number)
-    if not wired_rt(j) or not enter_rt(s, number):
+    if not wired:
+        # No stall, and no loss.
+        count_rt(&s.looks)
+        j.told = xruns
+    if not wired or not enter_rt(s, number):
         silence_rt(s, NULL, <float**>memory + j.inputs, 0, number)
         return NULL
     lose_rt(s, jack_jump_rt(j, number))
-    xruns = load_relaxed_u64(&s.xruns)
     if xruns != j.told:
         j.told = xruns
         s.status |= INPUT_OVERFLOW | OUTPUT_UNDERFLOW
@@ -195,12 +210,15 @@ cdef class JackDevice(NativeDevice):
         import jack
 
         number = [0 if each is None else each.channels for each in (setup.input, setup.output)]
-        self.make_state(sizeof(jack_state) + 3 * sum(number) * sizeof(void*))
+        names = [None if other is None else other.name.encode() + b"\0" for other in setup.others]
+        text = b"".join(filter(None, names))
+        self.make_state(sizeof(jack_state) + 4 * sum(number) * sizeof(void*) + len(text))
         super().__init__(setup.samplerate, **common)
         self.setup, self.client = setup, setup.client
         self.opened = True
         clients.add(self)
         cdef jack_state* j = <jack_state*>self.s
+        cdef char* name
         lib, ffi = jack._lib, jack._ffi
         try:
             self.ports = [self.client.inports.register(f"input_{i + 1}") for i in range(number[0])]
@@ -208,9 +226,13 @@ cdef class JackDevice(NativeDevice):
             for i, port in enumerate(self.ports):
                 j.places[i] = <void*><size_t>int(ffi.cast("size_t", port._ptr))
             j.inputs, j.outputs = number
-            for port, other in zip(self.ports, setup.others, strict=True):
-                if other is not None:
-                    j.places[2 * len(self.ports) + j.awaited] = <void*><size_t>int(ffi.cast("size_t", port._ptr))
+            name = <char*>&j.places[4 * len(self.ports)]
+            for i, each in enumerate(names):
+                if each is not None:
+                    memcpy(name, <char*>each, len(each))
+                    j.places[2 * len(self.ports) + j.awaited] = j.places[i]
+                    j.places[3 * len(self.ports) + j.awaited] = name
+                    name += len(each)
                     j.awaited += 1
             j.s.waits = setup.freewheel
             j.s.most = setup.period
@@ -218,7 +240,9 @@ cdef class JackDevice(NativeDevice):
             j.client = <void*><size_t>int(ffi.cast("size_t", self.client._ptr))
             j.port_buffer = <void* (*)(void*, uint32_t) noexcept nogil><size_t>address_of(jack, "jack_port_get_buffer")
             j.cycle_begin = <uint32_t (*)(const void*) noexcept nogil><size_t>address_of(jack, "jack_last_frame_time")
-            j.connected = <int (*)(const void*) noexcept nogil><size_t>address_of(jack, "jack_port_connected")
+            j.connected_to = <int (*)(const void*, const char*) noexcept nogil><size_t>address_of(
+                jack, "jack_port_connected_to"
+            )
             state = ffi.cast("void*", <size_t>self.s)
             for set_callback, kind, function in (
                 (lib.jack_set_process_callback, "JackProcessCallback", <size_t>&process),
@@ -241,7 +265,7 @@ cdef class JackDevice(NativeDevice):
             self.client.activate()
             for port, other in zip(self.ports, self.setup.others, strict=True):
                 if other is not None:
-                    self.client.connect(*((other, port) if port.is_input else (port, other)))
+                    connect(self.client, *((other, port) if port.is_input else (port, other)))
             store_relaxed_u32(&(<jack_state*>self.s).wired, 1)
         except jack.JackError as error:
             raise StreamError(f"JACK refuses: {error}") from error
@@ -257,7 +281,7 @@ cdef class JackDevice(NativeDevice):
 
     def readings(self):
         # The server counts with 32 bits, and the last callback tells the rest. What is heard comes one cycle later.
-        last = load_relaxed_u64(&(<jack_state*>self.s).frame)
+        last = load_relaxed_u64(&(<jack_state*>self.s).frame) or self.client.frame_time
         now = last + <int32_t>(<uint32_t>self.client.frame_time - <uint32_t>last)
         latency = self.client.blocksize / self.samplerate
         return now / self.samplerate, self.latencies(latency), self.client.cpu_load() / 100

@@ -3,6 +3,7 @@
 JACK-Client itself would forget a client that it has just opened, which then stays, and close one twice, which crashes.
 """
 
+import errno
 import threading
 import time
 from concurrent.futures import Future
@@ -67,6 +68,17 @@ def close_client(client):
         jack._lib.jack_client_close(pointer)
 
 
+def connect(client, source, sink):
+    """Ask the server to connect two ports, which may be connected already; raise JackError where it refuses."""
+    import jack
+
+    try:
+        client.connect(source, sink)
+    except jack.JackError as error:
+        if getattr(error, "code", None) != errno.EEXIST:
+            raise
+
+
 def connect_ports(client, pairs, patience):
     """Connect ports, and wait until what one plays is heard by the other: a server says so when it is going to do it.
 
@@ -77,17 +89,24 @@ def connect_ports(client, pairs, patience):
     pairs : iterable of (str, str)
         The names of an output and an input each.
     patience : float
-        Seconds to wait at most: a connection that somebody takes away at once is never seen.
+        Seconds to wait at most.
 
     Raises
     ------
-    jack.JackError
-        The server refuses.
+    StreamError
+        The server refuses, or has not done it in that time.
     """
+    import jack
+
     pairs = list(pairs)
-    for source, sink in pairs:
-        client.connect(source, sink)
     deadline = time.monotonic() + patience
-    for source, sink in pairs:
-        while all(port.name != sink for port in client.get_all_connections(source)) and time.monotonic() < deadline:
-            time.sleep(0.0005)
+    try:
+        for source, sink in pairs:
+            connect(client, source, sink)
+        for source, sink in pairs:
+            while all(port.name != sink for port in client.get_all_connections(source)):
+                if time.monotonic() > deadline:
+                    raise StreamError(f"JACK did not connect {source} to {sink} within {patience:g} s")
+                time.sleep(0.0005)
+    except jack.JackError as error:
+        raise StreamError(f"JACK refuses: {error}") from error

@@ -42,7 +42,8 @@ class JackSettings:
     servername : str, optional
         Which server; the default one unless given.
     connect : bool
-        Whether the stream connects its ports to those of the device when it starts.
+        Whether the stream connects its ports to those of the device when it starts. It begins when the server has done
+        so, or else a second later.
     freewheel : bool
         Whether the server is in freewheel already when the stream starts; JACK tells only of changes. In freewheel the
         stream waits for the program, up to a second at a time, and nothing is lost.

@@ -85,6 +85,8 @@ class Jackd:
     patience : int
         Milliseconds that it waits for a client; in freewheel ten times that. A client whose Python callback waits for
         the GIL is not to be thrown out for half a second's delay.
+    own : str
+        What becomes of clients' wishes to be connected to others (``-a``): " " grants them, "a" ignores them.
     """
 
     # One for all servers of this process, of which one runs at a time.
@@ -92,10 +94,10 @@ class Jackd:
     killed = False
     process = None
 
-    def __init__(self, rate=48000, period=128, sync=True, channels=2, patience=5000):
+    def __init__(self, rate=48000, period=128, sync=True, channels=2, patience=5000, own=" "):
         card = {"-r": rate, "-p": period, "-C": channels, "-P": channels}
-        words = ["-t", patience, *["-S"] * sync, "-d", "dummy", *(word for pair in card.items() for word in pair)]
-        self.options = list(map(str, words))
+        words = ["-t", patience, "-a", own, *["-S"] * sync, "-d", "dummy"]
+        self.options = [str(word) for word in (*words, *(each for pair in card.items() for each in pair))]
 
     @contextlib.contextmanager
     def environment(self):

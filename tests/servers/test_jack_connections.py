@@ -4,6 +4,8 @@ import pytest
 from needs import needs_all
 from servers import Jackd, reports
 
+from pong import StreamError
+
 needs_all("jack", "jackd jack_lsp", "jack")
 
 NAMES = """
@@ -43,24 +45,41 @@ def test_each_device_that_is_listed_is_one_client(synchronous, tmp_path):
     }
 
 
-# With a client that takes its time the server connects ports some time after it has said that it has.
+# With a client that takes its time the server connects ports some time after it has said that it has. And of two ports
+# one is connected already, as by a patchbay, and the other to somebody else.
 LATE = """
 import jack
 late = jack.Client("late", no_start_server=True)
+for number in "12":
+    late.inports.register("in_" + number)
+    late.outports.register("out_" + number)
 
 @late.set_process_callback
 def process(frames):
+    for port in late.outports:
+        port.get_array()[:] = 0.5
     time.sleep(0.05)
 
-late.inports.register("in")
 late.activate()
+connect = jack.Client.connect
+
+def connect_slowly(self, source, sink):
+    if getattr(source, "name", source) == "player:output_1":
+        others = [("player:output_1", "recorder:input_1"), ("player:output_2", "late:in_2")]
+        jack.Client.connect = connect
+        connect_ports(late, others, 60)
+        jack.Client.connect = connect_slowly
+    connect(self, source, sink)
+
+jack.Client.connect = connect_slowly
 BLOCK = 128
-options = {"backend": "jack", "channels": 1, "stall_timeout": 20}
-nobody = pong.JackSettings(client_name="recorder", connect=False)
-with pong.InputStream(buffers=256, extra_settings=nobody, **options) as recorder:
+options = {"backend": "jack", "channels": 2, "stall_timeout": 20}
+names = {name: pong.JackSettings(client_name=name) for name in ("player", "listener")}
+names["recorder"] = pong.JackSettings(client_name="recorder", connect=False)
+with pong.InputStream(buffers=256, extra_settings=names["recorder"], **options) as recorder:
     for seed in range(3):
-        sound, heard = signal_of(5 * BLOCK, 1, seed), Trimmed()
-        player = pong.OutputStream(device="recorder", **options)
+        sound, heard = signal_of(5 * BLOCK, 2, seed), Trimmed()
+        player = pong.OutputStream(device="recorder", extra_settings=names["player"], **options)
         bufs = [player.acquire() for _ in range(5)]
         for buf, part in zip(bufs, np.split(sound, 5)):
             buf.write(part)
@@ -75,15 +94,70 @@ with pong.InputStream(buffers=256, extra_settings=nobody, **options) as recorder
             with recorder.recv(60) as buf:
                 heard.add(buf)
             blocks += 1
-        report(exact=heard.equals(sound))
+        with pong.InputStream(device="late", extra_settings=names["listener"], **options) as listener:
+            with listener.recv(60) as buf:
+                first = [bool((buf.samples == 0.5).all()), buf.position, buf.gap]
+            listener.abort()
+        report(exact=heard.equals(sound), first=first)
     recorder.abort()
 late.deactivate()
 late.close()
 """
 
 
-@pytest.mark.parametrize("sync", [True, False])
-def test_a_stream_begins_when_it_is_connected(sync, tmp_path):
-    with Jackd(48000, 128, sync=sync):
+def test_a_stream_begins_when_it_is_connected(tmp_path):
+    """To what it is to be, and in all channels; what happened before is nothing to it."""
+    with Jackd(48000, 128, sync=False):
         found = reports(tmp_path, LATE)
-    assert found == [{"exact": True}] * 3
+    assert found == [{"exact": True, "first": [True, 0, 0]}] * 3
+
+
+IGNORED = """
+import jack, unittest.mock
+other = jack.Client("other", no_start_server=True)
+begun, late = threading.Event(), threading.Event()
+
+@other.set_process_callback
+def process(frames):
+    if begun.is_set() and not late.is_set():
+        time.sleep(0.05)
+        late.set()
+
+other.activate()
+with pong.InputStream(backend="jack", channels=1, stall_timeout=STALL) as stream:
+    now = stream.time
+    # As on a server that is half a day old.
+    with unittest.mock.patch.object(jack.Client, "frame_time", 2**31 + 48000):
+        old = stream.time * stream.samplerate
+    begun.set()
+    assert late.wait(30)
+    with stream.recv(30) as buf:
+        report(ahead=buf.time - now, position=buf.position, gap=buf.gap, status=buf.status, xruns=stream.stats().xruns,
+               old=round(old))
+    stream.abort()
+other.deactivate()
+other.close()
+"""
+
+
+@pytest.mark.parametrize("stall", [0.5, 2])
+def test_a_stream_that_is_never_connected_begins_all_the_same(stall, tmp_path):
+    """Which is no stall, for the server calls it. Its clock is the server's, and losses from before are not its own."""
+    with Jackd(48000, 128, own="a"):
+        (found,) = reports(tmp_path, IGNORED.replace("STALL", str(stall)))
+    assert found["xruns"] >= 1
+    assert (found["position"], found["gap"], found["status"]) == (0, 0, 0)
+    assert 0.5 < found["ahead"] < 30
+    assert found["old"] == 2**31 + 48000
+
+
+def test_what_is_never_connected_is_told():
+    """Where somebody else's ports are wired, and sound is sent into them at once."""
+    from pong.streams.jack_client import connect_ports
+
+    class Ignoring:
+        connect = staticmethod(lambda source, sink: None)
+        get_all_connections = staticmethod(lambda source: [])
+
+    with pytest.raises(StreamError, match="did not connect a:out to b:in within 0 s"):
+        connect_ports(Ignoring, [("a:out", "b:in")], 0)

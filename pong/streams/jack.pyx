@@ -75,7 +75,7 @@ cdef inline bint wired_rt(jack_state* j, uint32_t number) noexcept nogil:
     cdef void** others = ports + j.inputs + j.outputs
     if not load_relaxed_u32(&j.wired):
         return False
-    while j.awaited and j.connected_to(ports[j.awaited - 1], <const char*>others[j.awaited - 1]):
+    while j.awaited and j.connected_to(ports[j.awaited - 1], <const char*>others[j.awaited - 1]) > 0:
         j.awaited -= 1
     if j.awaited and j.waited < j.s.samplerate:
         j.waited += number

@@ -58,7 +58,7 @@ for number in "12":
 def process(frames):
     for port in late.outports:
         port.get_array()[:] = 0.5
-    time.sleep(0.05)
+    time.sleep(0.1)
 
 late.activate()
 connect = jack.Client.connect
@@ -72,16 +72,16 @@ def connect_slowly(self, source, sink):
     connect(self, source, sink)
 
 jack.Client.connect = connect_slowly
-BLOCK = 128
-options = {"backend": "jack", "channels": 2, "stall_timeout": 20}
+BLOCK = 1024
+options = {"backend": "jack", "blocksize": BLOCK, "channels": 2, "stall_timeout": 20}
 names = {name: pong.JackSettings(client_name=name) for name in ("player", "listener")}
 names["recorder"] = pong.JackSettings(client_name="recorder", connect=False)
 with pong.InputStream(buffers=256, extra_settings=names["recorder"], **options) as recorder:
     for seed in range(3):
-        sound, heard = signal_of(5 * BLOCK, 2, seed), Trimmed()
+        sound, heard = signal_of(3 * BLOCK, 2, seed), Trimmed()
         player = pong.OutputStream(device="recorder", extra_settings=names["player"], **options)
-        bufs = [player.acquire() for _ in range(5)]
-        for buf, part in zip(bufs, np.split(sound, 5)):
+        bufs = [player.acquire() for _ in range(3)]
+        for buf, part in zip(bufs, np.split(sound, 3)):
             buf.write(part)
         player.sender.send_many(bufs)
         player.sender.close()
@@ -107,7 +107,8 @@ late.close()
 
 def test_a_stream_begins_when_it_is_connected(tmp_path):
     """To what it is to be, and in all channels; what happened before is nothing to it."""
-    with Jackd(48000, 128, sync=False):
+    # A server that waits for nobody: its cycles are long, so that nobody but the late client is late.
+    with Jackd(48000, 1024, sync=False):
         found = reports(tmp_path, LATE)
     assert found == [{"exact": True, "first": [True, 0, 0]}] * 3
 
@@ -115,26 +116,32 @@ def test_a_stream_begins_when_it_is_connected(tmp_path):
 IGNORED = """
 import jack, unittest.mock
 other = jack.Client("other", no_start_server=True)
-begun, late = threading.Event(), threading.Event()
+late = threading.Event()
+late.set()
 
 @other.set_process_callback
 def process(frames):
-    if begun.is_set() and not late.is_set():
+    if not late.is_set():
         time.sleep(0.05)
         late.set()
 
 other.activate()
-with pong.InputStream(backend="jack", channels=1, stall_timeout=STALL) as stream:
-    now = stream.time
-    # As on a server that is half a day old.
-    with unittest.mock.patch.object(jack.Client, "frame_time", 2**31 + 48000):
-        old = stream.time * stream.samplerate
-    begun.set()
-    assert late.wait(30)
-    with stream.recv(30) as buf:
-        report(ahead=buf.time - now, position=buf.position, gap=buf.gap, status=buf.status, xruns=stream.stats().xruns,
-               old=round(old))
-    stream.abort()
+# A server that has much to do may be late just when the stream begins, too.
+for _ in range(5):
+    with pong.InputStream(backend="jack", channels=1, stall_timeout=STALL) as stream:
+        now = stream.time
+        # As on a server that is half a day old.
+        with unittest.mock.patch.object(jack.Client, "frame_time", 2**31 + 48000):
+            old = stream.time * stream.samplerate
+        late.clear()
+        assert late.wait(30)
+        with stream.recv(30) as buf:
+            status = buf.status
+            report(ahead=buf.time - now, begin=[buf.position, buf.gap], status=status, old=round(old),
+                   xruns=stream.stats().xruns)
+        stream.abort()
+    if status == 0:
+        break
 other.deactivate()
 other.close()
 """
@@ -144,11 +151,13 @@ other.close()
 def test_a_stream_that_is_never_connected_begins_all_the_same(stall, tmp_path):
     """Which is no stall, for the server calls it. Its clock is the server's, and losses from before are not its own."""
     with Jackd(48000, 128, own="a"):
-        (found,) = reports(tmp_path, IGNORED.replace("STALL", str(stall)))
-    assert found["xruns"] >= 1
-    assert (found["position"], found["gap"], found["status"]) == (0, 0, 0)
-    assert 0.5 < found["ahead"] < 30
-    assert found["old"] == 2**31 + 48000
+        found = reports(tmp_path, IGNORED.replace("STALL", str(stall)))
+    for each in found:
+        assert each["begin"] == [0, 0]
+        assert each["xruns"] >= 1
+        assert 0.5 < each["ahead"] < 30
+        assert each["old"] == 2**31 + 48000
+    assert found[-1]["status"] == 0
 
 
 def test_what_is_never_connected_is_told():

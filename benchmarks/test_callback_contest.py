@@ -11,7 +11,7 @@ import pytest
 from pong.bench import callback
 from pong.bench.callback_lab import Lab
 from pong.bench.callback_report import WRAP, Journal, Report
-from pong.bench.callback_ways import PERIOD
+from pong.bench.callback_ways import PERIOD, Way
 from pong.bench.contest import Plan, Result
 
 # What a wheel or Debian's packages bring quickly.
@@ -77,6 +77,11 @@ class Made:
 
     def percentile(self, _):
         return self.late
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(8000, 2.0), (48000, 1.4), (192_000, 0.7)])
+def test_everybody_has_the_buffers_that_the_readme_tells_of(rate, seconds):
+    assert round(Way(rate).blocks * PERIOD / rate, 1) == seconds
 
 
 def test_the_two_best_rivals_are_those_that_deliver_most_and_soonest():

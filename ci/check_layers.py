@@ -55,7 +55,7 @@ ROWS = (
     "streams/hush",
     "streams/extras",
     "streams/int24",
-    "streams/jack_client",
+    "streams/jack_client streams/jack_names",
     "streams/opening",
     "streams/native",
     "streams/virtual streams/portaudio streams/jack streams/miniaudio",

@@ -7,7 +7,7 @@ import pytest
 from native_functions import RIGHT
 
 import pong
-from pong.streams import jack
+from pong.streams.jack_names import ports_of
 from pong.streams.opening import SoundCardSetup
 
 NULL = {"backend": "miniaudio", "device": "null", "blocksize": 64}
@@ -165,13 +165,13 @@ class FakePort:
 def test_which_jack_ports_a_name_means(name, meant):
     names = ("rec:in_1", "rec:in_2", "recorder:in_1", "bridge:one: left", "bridge:two: left")
     ports = [FakePort(each) for each in names]
-    assert [port.name for port in jack.ports_of(ports, name)] == meant
+    assert [port.name for port in ports_of(ports, name)] == meant
 
 
 def test_a_name_that_several_jack_clients_have():
     ports = [FakePort(each) for each in ("rec:in_1", "recorder:in_1")]
     with pytest.raises(ValueError, match=r"'in_1' is in the names of ports of several JACK clients: rec, recorder"):
-        jack.ports_of(ports, "in_1")
+        ports_of(ports, "in_1")
 
 
 @pytest.mark.parametrize("kind", [pong.InputStream, pong.OutputStream])

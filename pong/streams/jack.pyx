@@ -6,8 +6,6 @@ from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-import numpy as np
-
 from pong.errors import StreamError
 from pong.kernel.atomic cimport load_relaxed_u32, load_relaxed_u64, store_relaxed_u32, store_relaxed_u64
 from pong.kernel.meter cimport add_rt, count_rt
@@ -16,15 +14,11 @@ from pong.streams.callback cimport (
     CHANGED, GONE, enter_rt, hear_rt, leave_rt, lose_rt, native_stream, shut_down, silence_rt, sound_rt,
 )
 from pong.streams.jack_client import close_client, connect, open_client
+from pong.streams.jack_names import check_settings, client_of, ports_of
 from pong.streams.native cimport NativeDevice
 from pong.streams.opening import SoundCardSetup, sample_format
 from pong.streams.settings import JackSettings
 from pong.streams.unpaced cimport wait_and_hear, wait_and_sound
-
-# What JACK allows, in bytes, with the zero at the end (JACK_CLIENT_NAME_SIZE of JACK 1; that of JACK 2 is 64).
-NAME_SIZE = 33
-# And of a server. libjack does not look: 1.9.21 overwrites its own stack from 265 bytes on.
-SERVER_NAME_SIZE = 256
 
 ctypedef struct jack_state:
     native_stream s              # the first member: both have one address
@@ -38,10 +32,10 @@ ctypedef struct jack_state:
     uint64_t told                # xruns that a block was told of
     uint32_t anew                # the server's clock begins anew with the next callback
     uint32_t wired               # the server has been asked for all connections
-    uint32_t awaited             # ports that it has not connected yet
+    uint32_t awaited             # the first so many ports were not seen connected yet
     uint64_t waited              # frames of the cycles since then
-    # As many as there are ports: those of input and output, their memory in this cycle, those awaited, and where the
-    # names of what these are to be connected to begin. Behind them the names.
+    # As many as there are ports: those of input and output, their memory in this cycle, and where the name of what each
+    # is to be connected to begins, or NULL. Behind them the names.
     void* places[1]
 
 
@@ -71,16 +65,16 @@ cdef inline bint wired_rt(jack_state* j, uint32_t number) noexcept nogil:
     and never where it ignores what clients ask for, or somebody has disconnected them at once. So this ends after a
     second of the server's time.
     """
-    cdef void** ports = j.places + 2 * (j.inputs + j.outputs)
-    cdef void** others = ports + j.inputs + j.outputs
+    cdef void** names = j.places + 2 * (j.inputs + j.outputs)
+    cdef uint32_t i
     if not load_relaxed_u32(&j.wired):
         return False
-    while j.awaited and j.connected_to(ports[j.awaited - 1], <const char*>others[j.awaited - 1]) > 0:
-        j.awaited -= 1
-    if j.awaited and j.waited < j.s.samplerate:
-        j.waited += number
-        return False
-    j.awaited = 0
+    while j.awaited and j.waited < j.s.samplerate:
+        i = j.awaited - 1
+        if names[i] != NULL and j.connected_to(j.places[i], <const char*>names[i]) <= 0:
+            j.waited += number
+            return False
+        j.awaited = i
     return True
 
 
@@ -212,7 +206,7 @@ cdef class JackDevice(NativeDevice):
         number = [0 if each is None else each.channels for each in (setup.input, setup.output)]
         names = [None if other is None else other.name.encode() + b"\0" for other in setup.others]
         text = b"".join(filter(None, names))
-        self.make_state(sizeof(jack_state) + 4 * sum(number) * sizeof(void*) + len(text))
+        self.make_state(sizeof(jack_state) + 3 * sum(number) * sizeof(void*) + len(text))
         super().__init__(setup.samplerate, **common)
         self.setup, self.client = setup, setup.client
         self.opened = True
@@ -223,17 +217,15 @@ cdef class JackDevice(NativeDevice):
         try:
             self.ports = [self.client.inports.register(f"input_{i + 1}") for i in range(number[0])]
             self.ports += [self.client.outports.register(f"output_{i + 1}") for i in range(number[1])]
-            for i, port in enumerate(self.ports):
-                j.places[i] = <void*><size_t>int(ffi.cast("size_t", port._ptr))
             j.inputs, j.outputs = number
-            name = <char*>&j.places[4 * len(self.ports)]
-            for i, each in enumerate(names):
+            j.awaited = len(self.ports)
+            name = <char*>&j.places[3 * len(self.ports)]
+            for i, (port, each) in enumerate(zip(self.ports, names, strict=True)):
+                j.places[i] = <void*><size_t>int(ffi.cast("size_t", port._ptr))
                 if each is not None:
                     memcpy(name, <char*>each, len(each))
-                    j.places[2 * len(self.ports) + j.awaited] = j.places[i]
-                    j.places[3 * len(self.ports) + j.awaited] = name
+                    j.places[2 * len(self.ports) + i] = name
                     name += len(each)
-                    j.awaited += 1
             j.s.waits = setup.freewheel
             j.s.most = setup.period
             j.anew = 1
@@ -290,32 +282,6 @@ cdef class JackDevice(NativeDevice):
 def address_of(jack, name):
     """Return the address of one of JACK's functions."""
     return int(jack._ffi.cast("size_t", jack._ffi.addressof(jack._lib, name)))
-
-
-def fits(name, size):
-    """Tell whether a name is text that C can hold in so many bytes."""
-    try:
-        return len(name.encode()) < size and "\0" not in name
-    except UnicodeEncodeError:
-        return False
-
-
-def check_settings(settings):
-    """Raise unless settings are what JACK takes."""
-    name, server = settings.client_name, settings.servername
-    if not isinstance(name, str) or not name or not fits(name, NAME_SIZE) or ":" in name:
-        raise ValueError(
-            f"client_name must be text of 1 to {NAME_SIZE - 1} bytes without a colon or a null character, not {name!r}"
-        )
-    if server is not None and not isinstance(server, str):
-        raise TypeError(f"servername must be text or None, not {server!r}")
-    if server is not None and not fits(server, SERVER_NAME_SIZE):
-        raise ValueError(
-            f"servername must be text of at most {SERVER_NAME_SIZE - 1} bytes without a null character, not {server!r}"
-        )
-    for what in ("connect", "freewheel"):
-        if not isinstance(getattr(settings, what), (bool, np.bool_)):
-            raise TypeError(f"{what} must be True or False, not {getattr(settings, what)!r}")
 
 
 class JackSetup(SoundCardSetup):
@@ -379,24 +345,6 @@ class JackSetup(SoundCardSetup):
     def close(self):
         """Leave the server."""
         close_client(self.client)
-
-
-def client_of(port):
-    """Return the name of a port's client: as JACK has it, up to the first colon, for there may be others."""
-    return port.name.partition(":")[0]
-
-
-def ports_of(ports, name):
-    """Return those of the ports that a name means: a client's, else one port, else those of one client that fit."""
-    for is_meant in (lambda port: client_of(port) == name, lambda port: port.name == name):
-        found = [port for port in ports if is_meant(port)]
-        if found:
-            return found
-    found = [port for port in ports if name in port.name]
-    meant = sorted(set(map(client_of, found)))
-    if len(meant) > 1:
-        raise ValueError(f"{name!r} is in the names of ports of several JACK clients: {', '.join(meant)}")
-    return found
 
 
 def close_the_dead():

@@ -86,7 +86,8 @@ class Jackd:
         Milliseconds that it waits for a client; in freewheel ten times that. A client whose Python callback waits for
         the GIL is not to be thrown out for half a second's delay.
     own : str
-        What becomes of clients' wishes to be connected to others (``-a``): " " grants them, "a" ignores them.
+        What becomes of clients' wishes to be connected to others (``-a``): " " grants them, "a" ignores them, "A"
+        refuses them.
     """
 
     # One for all servers of this process, of which one runs at a time.

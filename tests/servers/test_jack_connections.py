@@ -5,6 +5,7 @@ from needs import needs_all
 from servers import Jackd, reports
 
 from pong import StreamError
+from pong.streams.jack_client import connect_ports
 
 needs_all("jack", "jackd jack_lsp", "jack")
 
@@ -160,9 +161,34 @@ def test_a_stream_that_is_never_connected_begins_all_the_same(stall, tmp_path):
     assert found[-1]["status"] == 0
 
 
+REFUSED = """
+import jack
+with pong.BufferPool(4, 64, 1) as pool:
+    stream = pong.InputStream(backend="jack", pool=pool)
+    try:
+        stream.start()
+    except pong.StreamError as error:
+        report(error=str(error), home=pool.free == len(pool))
+control = jack.Client("control", no_start_server=True)
+try:
+    connect_ports(control, [("nobody:out", "system:playback_1")], 60)
+except pong.StreamError as error:
+    report(error=str(error))
+control.close()
+"""
+
+
+def test_a_server_that_refuses(tmp_path):
+    """To connect what is there, and what is not."""
+    with Jackd(48000, 128, own="A"):
+        own, nobody = reports(tmp_path, REFUSED)
+    assert own["error"].startswith("JACK refuses: ")
+    assert own["home"]
+    assert nobody["error"].startswith("JACK refuses: ")
+
+
 def test_what_is_never_connected_is_told():
     """Where somebody else's ports are wired, and sound is sent into them at once."""
-    from pong.streams.jack_client import connect_ports
 
     class Ignoring:
         connect = staticmethod(lambda source, sink: None)
